@@ -1,0 +1,1 @@
+"""What is in the box. Built-ins import `seqaug.api` only, as strangers do."""

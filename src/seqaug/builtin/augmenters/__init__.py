@@ -1,0 +1,1 @@
+"""Augmenters in the box."""

@@ -1,0 +1,1 @@
+"""Denoisers in the box."""

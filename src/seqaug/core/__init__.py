@@ -1,0 +1,1 @@
+"""What we talk about: the vocabulary of an assembly."""

@@ -1,0 +1,310 @@
+"""The item table, and the one question everybody asks of it: the best items for these vectors.
+
+Similarity noise (Choi et al. (2025), eq. 6-7), rounding (eq. 12), confidence (eq. 14-16), rank-k negatives (section 4.4), the
+softmax loss and full-ranking evaluation are all answered by `ItemScores`, in chunks: M positions by V items are never
+written down whole.
+
+M positions, D width, V items (ids 1..V), K items per position.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..data.split import Histories
+from ..errors import Diverged
+
+__all__ = ["CHUNK_BYTES", "ItemScores", "ItemTable"]
+
+CHUNK_BYTES = {"cpu": 16 * 2**20, "cuda": 512 * 2**20}
+"""Budget of one chunk of scores. It holds at least LEAST_ROWS positions, so the true bound is
+max(CHUNK_BYTES, LEAST_ROWS x V x 4): 16 MiB up to 262,144 items on CPU."""
+
+LEAST_ROWS = 16
+
+KEPT_BEST = 8
+"""How many best items are kept by any pass that looks for them: asking for the confidence first and for the first
+few ranks after it then costs one pass, not two."""
+
+_buffers: dict[tuple[torch.device, int], Tensor] = {}
+
+
+def _buffer(device: torch.device, rows: int, width: int) -> Tensor:
+    """A (rows, width) float32 scratch area, the same memory each time: a fresh one costs page faults at every step."""
+    key = (device, width)
+    kept = _buffers.get(key)
+    if kept is None or len(kept) < rows:
+        _buffers.clear()  # one catalogue at a time: an old width is not worth its memory
+        kept = _buffers[key] = torch.empty((rows, width), device=device)
+    return kept[:rows]
+
+
+class ItemTable(nn.Module):
+    """One vector per item. Row 0 is zero, never looked up and never trained; row V + 1 is MASK; only rows 1..V are scored.
+
+    All V + 2 rows exist in every recipe, so that the draws of initialisation, N(0, 0.02), never depend on the recipe.
+    popularity: (V + 1,) training actions per item, for noise sources; not saved with the weights.
+    """
+
+    popularity: Tensor
+
+    def __init__(self, num_items: int, dim: int, *, bias: bool = False, popularity: Tensor | None = None) -> None:
+        super().__init__()
+        self.num_items = num_items
+        self.dim = dim
+        weight = torch.empty(num_items + 2, dim).normal_(0, 0.02)
+        weight[0] = 0
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(num_items)) if bias else None
+        counts = torch.zeros(num_items + 1, dtype=torch.int64) if popularity is None else popularity
+        self.register_buffer("popularity", counts, persistent=False)
+
+    @property
+    def mask_id(self) -> int:
+        """V + 1."""
+        return self.num_items + 1
+
+    @property
+    def catalogue(self) -> Tensor:
+        """(V, D), row i holds item i + 1."""
+        return self.weight[1 : self.num_items + 1]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(...) ids in 1..V + 1 -> (..., D)."""
+        return functional.embedding(ids, self.weight)
+
+
+class ItemScores:
+    """`hidden . items^T` as a promise: the score of every item for each of M vectors, answered in chunks.
+
+    hidden: (M, D). Where the table has a bias it is added. `ItemScores.dense` wraps scores that already exist.
+    """
+
+    def __init__(self, hidden: Tensor, table: ItemTable) -> None:
+        self._hidden: Tensor = hidden
+        self._table: ItemTable | None = table
+        self._dense: Tensor | None = None
+        self._best: tuple[Tensor, Tensor] | None = None
+        self._log_sum_exp: Tensor | None = None
+
+    @classmethod
+    def dense(cls, scores: Tensor) -> ItemScores:
+        """From (M, V) scores that somebody had to write down: column i is item i + 1."""
+        made = cls.__new__(cls)
+        made._hidden, made._table, made._dense = scores, None, scores
+        made._best = made._log_sum_exp = None
+        return made
+
+    @property
+    def size(self) -> int:
+        """M."""
+        return len(self._hidden)
+
+    @property
+    def num_items(self) -> int:
+        """V."""
+        return self._dense.shape[1] if self._dense is not None else self._table.num_items  # type: ignore[union-attr]
+
+    # ---- questions without gradient ----
+
+    def top(self, k: int) -> tuple[Tensor, Tensor]:
+        """The k best items of each vector: ids (M, k) in 1..V, best first, and their scores (M, k). k <= V; no gradient."""
+        assert 1 <= k <= self.num_items, f"asked for the best {k} of {self.num_items} items"
+        if self._best is None or self._best[0].shape[1] < k:
+            self._look(max(k, min(KEPT_BEST, self.num_items)), totals=False)
+        assert self._best is not None
+        ids, values = self._best
+        return ids[:, :k], values[:, :k]
+
+    def log_sum_exp(self) -> Tensor:
+        """(M,) logarithm of the softmax denominator, no gradient."""
+        if self._log_sum_exp is None:
+            self._look(min(KEPT_BEST, self.num_items), totals=True)
+        assert self._log_sum_exp is not None
+        return self._log_sum_exp
+
+    def confidence(self) -> Tensor:
+        """(M,) the probability of the most likely item, in [1 / V, 1] (Choi et al. (2025), eq. 14-16). No gradient."""
+        totals = self.log_sum_exp()
+        return torch.exp(self.top(1)[1][:, 0] - totals)
+
+    def rank_of(self, targets: Tensor, seen: Histories | None = None) -> tuple[Tensor, Tensor]:
+        """The rank (M,) of each target among all items, and its rank once the items of `seen` are removed.
+
+        1 is best. Ties are pessimistic: every other item of equal score stands before the target. A target that is
+        itself among the seen cannot be reached: its second rank is V + 1. Without `seen` both ranks are the same.
+        seen: the M histories. The target's score comes from the same product as all others.
+        Raises Diverged where a score is NaN.
+        """
+        kept, removed = [], []
+        for part, scores in self._chunks():
+            if bool(torch.isnan(scores.amax(dim=1)).any()):
+                raise Diverged("a score is NaN: nothing can be ranked. The model has diverged; try a lower learning rate.")
+            wanted = targets[part]
+            target_score = scores.gather(1, wanted[:, None] - 1)
+            rank = (scores >= target_score).sum(dim=1)
+            kept.append(rank)
+            if seen is not None:
+                removed.append(self._rank_without(seen, part, scores, target_score, wanted, rank))
+        first = torch.cat(kept)
+        return first, torch.cat(removed) if removed else first
+
+    def _rank_without(
+        self, seen: Histories, part: slice, scores: Tensor, target_score: Tensor, wanted: Tensor, rank: Tensor
+    ) -> Tensor:
+        """The ranks of a chunk after taking out the seen items that stand before the target."""
+        items = seen.items[int(seen.offsets[part.start]) : int(seen.offsets[part.stop])]
+        owner = torch.repeat_interleave(torch.arange(len(wanted), device=items.device), seen.lengths[part])
+        # A history can hold an item twice; removing it removes one candidate.
+        pairs = torch.unique(owner * (self.num_items + 1) + items)
+        owner, items = pairs // (self.num_items + 1), pairs % (self.num_items + 1)
+        before = (scores[owner, items - 1] >= target_score[owner, 0]).long()
+        fewer = torch.zeros_like(rank).index_add_(0, owner, before)
+        unreachable = torch.zeros_like(rank).index_add_(0, owner, (items == wanted[owner]).long()) > 0
+        return torch.where(unreachable, self.num_items + 1, rank - fewer)
+
+    # ---- questions with gradient ----
+
+    def of(self, ids: Tensor) -> Tensor:
+        """(M, K) ids in 1..V -> (M, K) scores, with gradient to the vectors and the table."""
+        if self._dense is not None:
+            return self._dense.gather(1, ids - 1)
+        table = self._table
+        assert table is not None
+        scores = torch.einsum("md,mkd->mk", self._hidden, table(ids))
+        return scores if table.bias is None else scores + table.bias[ids - 1]
+
+    def nll(self, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """-> (), the softmax cross-entropy of `targets` (M,) over all V items, in nats.
+
+        The mean over M, or the sum of weights (M,) x terms. About log V at initialisation. The gradient to vectors, table
+        and bias is computed in the same chunked pass (none when gradients are off).
+        """
+        if weights is None:
+            weights = torch.full((self.size,), 1 / max(self.size, 1), device=self._hidden.device)
+        if self._dense is not None:
+            terms = torch.logsumexp(self._dense, 1) - self._dense.gather(1, targets[:, None] - 1)[:, 0]
+            return (terms * weights).sum()
+        table = self._table
+        assert table is not None
+        half = torch.is_autocast_enabled(self._hidden.device.type)
+        loss: Tensor = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
+            self._hidden, table.catalogue, table.bias, targets - 1, weights.float(), half
+        )
+        return loss
+
+    # ---- one pass ----
+
+    def _chunks(self) -> Iterator[tuple[slice, Tensor]]:
+        """(rows, scores of those rows). The scores live in a buffer that the next chunk overwrites, and may be written to."""
+        if self._dense is not None:
+            rows = _rows(self._dense.shape[1], self._dense.device)
+            for start in range(0, self.size, rows):
+                part = slice(start, min(start + rows, self.size))
+                yield part, self._dense[part].detach().clone()
+            return
+        table = self._table
+        assert table is not None
+        hidden, catalogue = self._hidden.detach().float(), table.catalogue.detach()
+        rows = _rows(len(catalogue), hidden.device)
+        buffer = _buffer(hidden.device, min(rows, max(self.size, 1)), len(catalogue))
+        for start in range(0, self.size, rows):
+            part = slice(start, min(start + rows, self.size))
+            with torch.autocast(hidden.device.type, enabled=False):
+                scores = torch.mm(hidden[part], catalogue.t(), out=buffer[: part.stop - part.start])
+            if table.bias is not None:
+                scores += table.bias.detach()
+            yield part, scores
+
+    @torch.no_grad()
+    def _look(self, k: int, *, totals: bool) -> None:
+        """One pass for the best k and, where asked, the softmax denominator; both are kept."""
+        device = self._hidden.device
+        ids = torch.empty((self.size, k), dtype=torch.int64, device=device)
+        values = torch.empty((self.size, k), device=device)
+        sums = torch.empty(self.size, device=device)
+        for part, scores in self._chunks():
+            best = torch.topk(scores, k, dim=1)
+            ids[part], values[part] = best.indices + 1, best.values
+            if totals:
+                highest = best.values[:, :1]
+                sums[part] = scores.sub_(highest).exp_().sum(1).log_() + highest[:, 0]
+        self._best = (ids, values)
+        if totals:
+            self._log_sum_exp = sums
+
+
+def _rows(width: int, device: torch.device) -> int:
+    return max(LEAST_ROWS, CHUNK_BYTES.get(device.type, CHUNK_BYTES["cuda"]) // (4 * max(width, 1)))
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Softmax cross-entropy whose gradient is made while a chunk of scores is still at hand.
+
+    hidden (M, D), catalogue (V, D), bias (V,) or None, targets (M,) in 0..V - 1, weights (M,). `half`: products in bfloat16.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, catalogue: Tensor, bias: Tensor | None, targets: Tensor, weights: Tensor, half: bool
+    ) -> Tensor:
+        kind = hidden.dtype
+        hidden = hidden.float()
+        wants_hidden, wants_items, wants_bias = ctx.needs_input_grad[:3]
+        wants_any = wants_hidden or wants_items or wants_bias
+        size, width = len(hidden), len(catalogue)
+        rows = _rows(width, hidden.device)
+        buffer = _buffer(hidden.device, min(rows, max(size, 1)), width)
+        to_hidden = torch.empty_like(hidden) if wants_hidden else None
+        to_items = torch.zeros_like(catalogue, memory_format=torch.contiguous_format) if wants_items else None
+        to_bias = torch.zeros(width, device=hidden.device) if wants_bias else None
+        right = catalogue.to(torch.bfloat16) if half else catalogue
+        loss = hidden.new_zeros(())
+        with torch.autocast(hidden.device.type, enabled=False):
+            for start in range(0, size, rows):
+                part = slice(start, min(start + rows, size))
+                vectors, wanted, weight = hidden[part], targets[part], weights[part]
+                scores = buffer[: part.stop - part.start]
+                if half:
+                    scores.copy_(torch.mm(vectors.to(torch.bfloat16), right.t()))
+                else:
+                    torch.mm(vectors, right.t(), out=scores)
+                if bias is not None:
+                    scores += bias
+                highest = scores.amax(1, keepdim=True)
+                of_target = scores.gather(1, wanted[:, None])
+                scores.sub_(highest).exp_()  # unnormalised probabilities: the sum is divided out of the small factors instead
+                sums = scores.sum(1, keepdim=True)
+                loss += ((sums.log() + highest - of_target)[:, 0] * weight).sum()
+                if not wants_any:
+                    continue
+                share = weight[:, None] / sums
+                shares = scores.to(torch.bfloat16) if half else scores
+                if to_hidden is not None:
+                    product = torch.mm(shares, right).float()
+                    to_hidden[part] = product * share - catalogue[wanted] * weight[:, None]
+                if to_items is not None:
+                    scaled = vectors * share
+                    if half:
+                        to_items += torch.mm(shares.t(), scaled.to(torch.bfloat16))
+                    else:
+                        to_items.addmm_(shares.t(), scaled)
+                if to_bias is not None:
+                    to_bias.addmv_(scores.t(), share[:, 0])
+        if to_items is not None:
+            to_items.index_add_(0, targets, hidden * weights[:, None], alpha=-1)
+        if to_bias is not None:
+            to_bias.index_add_(0, targets, weights, alpha=-1)
+        ctx.gradients = (None if to_hidden is None else to_hidden.to(kind), to_items, to_bias)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (scale,) = gradients
+        made = [None if gradient is None else gradient * scale for gradient in ctx.gradients]
+        return (*made, None, None, None)

@@ -1,0 +1,1 @@
+"""What there is: sequences, splits, ragged batches. Knows nothing of models."""

@@ -1,0 +1,131 @@
+"""Training rows: whole sequences or every prefix, in seeded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Generator, Tensor
+
+from ..errors import DataError
+from .batch import Batch
+from .layout import Layout
+from .split import Histories, Split
+
+__all__ = ["Kind", "Samples"]
+
+Kind = Literal["sequences", "prefixes", "whole"]
+
+
+class Samples:
+    """The training rows of a split. Every row is a run of the training items s_1..s_{n-2} of one user.
+
+    kind: `sequences`, one row a user, s_1..s_{n-3}, every position predicts the next item; `prefixes`, a row for every
+    s_1..s_t with t <= n-3, which predicts s_{t+1} at its last position (or the next item at every position, with
+    prefix_targets = "all": each early item is then a target again and again); `whole`, one row a user, all training items, no targets.
+    Rows are cut to their latest max_length items. Users without a training target make no row, except in `whole`.
+    Batches arrive on `device`; the last one of an epoch may be smaller.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        kind: Kind = "sequences",
+        prefix_targets: Literal["last", "all"] = "last",
+        max_length: int = 50,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.kind = kind
+        self.max_length = max_length
+        self.device = torch.device(device)
+        self.num_items = split.sequences.num_items
+        self._every_target = kind == "sequences" or (kind == "prefixes" and prefix_targets == "all")
+        self._train = split.train  # on the host, where sizes are known
+        self.histories = split.train.to(self.device)
+        self.popularity = split.popularity.to(self.device)
+        lengths = split.train.lengths
+        users = torch.arange(len(lengths))
+        if kind == "whole":
+            self._users, self._ends = users, lengths
+        elif kind == "sequences":
+            self._users = users[lengths >= 2]
+            self._ends = lengths[self._users] - 1
+        else:
+            counts = (lengths - 1).clamp(min=0)
+            self._users = torch.repeat_interleave(users, counts)
+            before = torch.cumsum(counts, 0) - counts
+            self._ends = torch.arange(len(self._users)) - before[self._users] + 1
+        if not len(self._users):
+            raise DataError("no user has enough items to train on: each needs at least 4 (two in the training part).")
+        self._begins = split.train.offsets[self._users]
+        self._same: tuple[Tensor, Tensor, Tensor] | None = None
+
+    @property
+    def num_rows(self) -> int:
+        return len(self._users)
+
+    @property
+    def num_users(self) -> int:
+        """Of the data set, with or without a training row."""
+        return self.histories.num_users
+
+    @property
+    def num_targets(self) -> int:
+        """Positions that predict something in an epoch."""
+        kept = self._ends.clamp(max=self.max_length)
+        return 0 if self.kind == "whole" else int(kept.sum()) if self._every_target else self.num_rows
+
+    def num_batches(self, batch_size: int) -> int:
+        return -(-self.num_rows // batch_size)
+
+    def batches(self, batch_size: int, generator: Generator) -> Iterator[Batch]:
+        """One epoch in an order drawn from `generator` (of the host)."""
+        order = torch.randperm(self.num_rows, generator=generator)
+        for start in range(0, self.num_rows, batch_size):
+            yield self.take(order[start : start + batch_size])
+
+    def take(self, rows: Tensor) -> Batch:
+        """The batch of these rows (B,), given on the host."""
+        ends = self._ends[rows]
+        kept = ends.clamp(max=self.max_length)
+        layout = Layout.of(kept)
+        index = torch.repeat_interleave(self._begins[rows] + ends - kept, kept) + layout.from_start
+        items = self._train.items[index]
+        predicted: Tensor | None = None
+        if self._every_target:
+            targets = self._train.items[index + 1]
+        else:
+            targets = torch.zeros_like(items)
+            predicted = torch.zeros(0, dtype=torch.int64)
+            if self.kind == "prefixes":
+                predicted = layout.last()
+                targets[predicted] = self._train.items[index[predicted] + 1]
+        return Batch(rows, self._users[rows], layout, items, targets, predicted).to(self.device)
+
+    def last_targets(self) -> Tensor:
+        """(rows,) the item that follows each row's last position, on the host."""
+        assert self.kind != "whole", "rows of kind 'whole' have no targets"
+        return self._train.items[self._begins + self._ends]
+
+    def same_target(self, rows: Tensor, generator: Generator) -> Tensor:
+        """(B,) for each row another one, uniform among those that predict the same last target; the row itself where it is alone.
+
+        rows and the generator are of the host.
+        """
+        if self._same is None:
+            targets = self.last_targets()
+            order = torch.argsort(targets, stable=True)
+            counts = torch.bincount(targets, minlength=self.num_items + 1)
+            place = torch.empty_like(order)
+            place[order] = torch.arange(len(order))
+            self._same = (order, torch.cumsum(counts, 0) - counts, place)
+        order, begin, place = self._same
+        targets = self.last_targets()[rows]
+        counts = torch.bincount(self.last_targets(), minlength=self.num_items + 1)[targets]
+        others = (counts - 1).clamp(min=1)
+        draw = (torch.rand(len(rows), generator=generator, dtype=torch.float64) * others).long()
+        own = place[rows] - begin[targets]
+        chosen = torch.where(counts > 1, draw + (draw >= own), own)
+        return order[begin[targets] + chosen]

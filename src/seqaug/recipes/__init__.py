@@ -1,0 +1,1 @@
+"""What we choose: from a TOML file to an assembly."""
