@@ -22,7 +22,7 @@ __all__ = ["check"]
 @machine_options()
 @common
 @click.pass_context
-def check(ctx: click.Context, output: Output, recipe: str, data: str | None, **options: Any) -> None:
+def check(ctx: click.Context, /, output: Output, recipe: str, data: str | None, **options: Any) -> None:
     """Plan RECIPE and rehearse it: one step of everything on a toy world, on the device and precision given.
 
     Takes about a second. Ends with exit code 5 where something is wrong, and prints all of it at once.
@@ -50,7 +50,7 @@ def check(ctx: click.Context, output: Output, recipe: str, data: str | None, **o
             for problem in error.problems:
                 click.echo("  " + problem.replace("\n", "\n  "))
         ctx.exit(5)
-    plugins = [(path, info) for path, info in plan.plugins()]
+    plugins = [(used.path, used.info) for used in plan.plugins()]
     if output.document(
         {
             "recipe": plan.name,

@@ -47,7 +47,7 @@ HANDLES = {
 # ---- completion ----
 
 
-class _Completed(click.ParamType):
+class _Completed(click.ParamType):  # type: ignore[type-arg,unused-ignore] # generic from click 8.5 on
     """A string with a list of likely values. Whatever goes wrong while completing is no reason to disturb a prompt."""
 
     name = "name"
@@ -113,6 +113,8 @@ class Sections(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         found: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Argument):
+                continue  # its text is the command's own
             record = parameter.get_help_record(ctx)
             if record is not None:
                 found.setdefault(getattr(parameter, "section", "Options"), []).append(record)

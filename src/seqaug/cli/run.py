@@ -150,7 +150,7 @@ def _describe(output: Output, planned: Planned) -> None:
         output.note(f"{counted(prepared.loaded.dropped_users)} users with fewer than 3 items were dropped.")
     output.detail(f"folder {prepared.folder.path}")
     for path, origin in prepared.plan.origins.items():
-        if not origin.startswith(("plugin default", "recipe", "default")):
+        if origin not in ("default", "plugin default", "recipe"):
             output.detail(f"{path}: from {origin}")
 
 
@@ -213,15 +213,10 @@ def _planned(prepared: Any) -> Planned:
 
 
 def _at(values: Any, path: str) -> Any:
-    """The value at a dotted path, also below keys that have dots themselves."""
-    if not path or not isinstance(values, dict):
-        return values
-    if path in values:
-        return values[path]
-    for key in values:
-        if path.startswith(f"{key}."):
-            return _at(values[key], path[len(key) + 1 :])
-    return None
+    """The value at a dotted path through tables and lists."""
+    for key in path.split("."):
+        values = values[int(key)] if isinstance(values, list) else values[key]
+    return values
 
 
 def _short(value: Any) -> str:

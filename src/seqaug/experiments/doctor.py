@@ -77,9 +77,8 @@ def _plugins() -> Iterator[Check]:
     good = 0
     for kind, registry in REGISTRIES.items():
         for info in registry.all():
-            name = f"{info.distribution}/{info.name}" if info.distribution else info.name
             try:
-                registry.get(name)
+                registry.get(f"{info.source}/{info.name}")
                 good += 1
             except SeqaugError as error:
                 yield Check("plugins", "wrong", f"{kind}: {error}")

@@ -18,8 +18,7 @@ from ..data.split import leave_one_out
 from ..errors import DataError, SeqaugError
 from ..evaluation.ranking import rank_held_out
 from ..recipes.assemble import assemble
-from ..recipes.load import load_recipe
-from ..recipes.plan import Patch, make_plan
+from ..recipes.plan import plan_from
 from .environment import chosen_device
 from .folder import read_json
 from .prepare import plugins_of, recipe_identity
@@ -80,10 +79,8 @@ def evaluate(folder: Path, *, data: str | None = None, device: str = "cpu", thre
                 f"the run's to {asked['sha256'][:12]}..."
             )
 
-    patches = [Patch(**patch) for patch in request["patches"]]
-    source = load_recipe(str(folder / "recipe.toml"))
-    plan = make_plan(source, data=asked["name"], ablation=request["ablation"], patches=patches)
-    notes = list(_changes(resolved, plan_values=recipe_identity(plan), plugins=plugins_of(plan)))
+    plan = plan_from(resolved["values"])
+    notes = _changes(resolved, plan_values=recipe_identity(plan), plugins=plugins_of(plan))
 
     split = leave_one_out(loaded.sequences)
     seed = int(request["seed"])

@@ -75,9 +75,10 @@ def prepare(settings: RunSettings) -> Prepared:
 def plugins_of(plan: Plan) -> dict[str, dict[str, str]]:
     """Every plugin that a plan uses: path in the recipe -> kind, name, distribution, version, sha256 of its source."""
     found = {}
-    for path, info in plan.plugins():
-        plugin = REGISTRIES[info.kind].get(f"{info.distribution}/{info.name}" if info.distribution else info.name)
-        found[path] = {
+    for used in plan.plugins():
+        info = used.info
+        plugin = REGISTRIES[info.kind].get(f"{info.source}/{info.name}")
+        found[used.path] = {
             "kind": info.kind,
             "name": info.name,
             "distribution": info.distribution or "",
@@ -89,7 +90,7 @@ def plugins_of(plan: Plan) -> dict[str, dict[str, str]]:
 
 def recipe_identity(plan: Plan) -> dict[str, Any]:
     """The resolved values of a plan without the tables that offer choices and change no number by themselves."""
-    offers = ("paper", "handles", "variants", "ablations")
+    offers = ("paper", "handles")
     values = {key: value for key, value in plan.values.items() if key not in offers}
     # Through JSON, so that it compares equal to what is read back from resolved.json.
     kept: dict[str, Any] = json.loads(json.dumps(values))
