@@ -82,7 +82,7 @@ class Interrupted(SeqaugError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """" Did you mean 'similarity'?" for 'similarty', or nothing where no known name is near.
+    """ " Did you mean 'similarity'?" for 'similarty', or nothing where no known name is near.
 
     Starts with a space, so that it can be appended to a sentence.
     """

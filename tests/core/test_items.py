@@ -130,7 +130,9 @@ def brute_force_rank(scores: Tensor, target: int, seen: set[int]) -> int:
 @given(data=st.data(), num_items=st.integers(2, 9), size=st.integers(1, 6))
 def test_ranks_equal_a_count_one_by_one_with_ties_and_seen_items(data: st.DataObject, num_items: int, size: int) -> None:
     whole = st.integers(-2, 2).map(float)
-    scores = torch.tensor(data.draw(st.lists(st.lists(whole, min_size=num_items, max_size=num_items), min_size=size, max_size=size)))
+    scores = torch.tensor(
+        data.draw(st.lists(st.lists(whole, min_size=num_items, max_size=num_items), min_size=size, max_size=size))
+    )
     targets = torch.tensor(data.draw(st.lists(st.integers(1, num_items), min_size=size, max_size=size)))
     seen = data.draw(st.lists(st.lists(st.integers(1, num_items), max_size=5), min_size=size, max_size=size))
     lengths = torch.tensor([0, *map(len, seen)])

@@ -100,7 +100,9 @@ def test_dropout_differs_by_view_and_update_and_leaves_the_global_generator_alon
     assert torch.equal(plain, states(0, True)), "another view does not shift the masks of this one"
     assert not torch.equal(plain, states(1, False))
     made = step({"pair": Counted()})
-    assert not torch.equal(made.hidden("clean"), made.hidden("pair.one")), "the same items under another view name drop out anew"
+    assert not torch.equal(made.hidden("clean"), made.hidden("pair.one")), (
+        "the same items under another view name drop out anew"
+    )
 
 
 def test_evidence_without_scores_says_so_in_words() -> None:

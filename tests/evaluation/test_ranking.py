@@ -118,7 +118,9 @@ def test_seen_items_are_those_of_the_whole_history_not_of_its_kept_end() -> None
 
 def test_without_repeats_removing_seen_items_helps_every_user() -> None:
     draw = np.random.default_rng(0)
-    data = UserSequences.from_lists((str(u), [str(i) for i in draw.permutation(60)[: draw.integers(3, 20)]]) for u in range(200))
+    data = UserSequences.from_lists(
+        (str(u), [str(i) for i in draw.permutation(60)[: draw.integers(3, 20)]]) for u in range(200)
+    )
     split = leave_one_out(data)
     ranks = rank_held_out(assembly(split), split.test, seed=0)
     assert (ranks.rank_unseen <= ranks.rank).all()
@@ -143,7 +145,9 @@ def test_ranks_do_not_depend_on_batch_size_or_on_the_order_of_users() -> None:
     order = torch.randperm(150)
     lists = [split.test.inputs.of(int(row)) for row in order]
     offsets = torch.tensor([0, *map(len, lists)]).cumsum(0)
-    shuffled = HeldOut(split.test.users[order], Histories(offsets, torch.cat(lists), split.test.inputs.num_items), split.test.targets[order])
+    shuffled = HeldOut(
+        split.test.users[order], Histories(offsets, torch.cat(lists), split.test.inputs.num_items), split.test.targets[order]
+    )
     again = rank_held_out(made, shuffled, seed=0)
     assert np.array_equal(again.rank, whole.rank[order.numpy()])
     assert np.array_equal(again.rank_unseen, whole.rank_unseen[order.numpy()])

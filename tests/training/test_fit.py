@@ -185,7 +185,10 @@ def test_a_term_counts_from_its_epoch_on_and_is_not_evaluated_before() -> None:
             return torch.zeros(())
 
     updates = (
-        Update(("items", "encoders.main"), (Term("r", NextItem(), 1.0), Term("late", Late(), 1.0, from_epoch=2), Term("n", Never(), 0.0))),
+        Update(
+            ("items", "encoders.main"),
+            (Term("r", NextItem(), 1.0), Term("late", Late(), 1.0, from_epoch=2), Term("n", Never(), 0.0)),
+        ),
     )
     reports, _ = trained(fit(epochs=3, updates=updates))
     assert ["late" in report.losses for report in reports] == [False, False, True]

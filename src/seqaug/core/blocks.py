@@ -19,7 +19,9 @@ EPSILON = 1e-12  # of every LayerNorm: docs of S3-Rec and RecBole, specification
 
 
 def initialise_(module: nn.Module) -> None:
-    """Every Linear and Embedding weight N(0, 0.02), biases 0, LayerNorm (1, 0), in place (Kang & McAuley's lineage, as in RecBole)."""
+    """Every Linear and Embedding weight N(0, 0.02), biases 0, LayerNorm (1, 0), in place (Kang & McAuley's lineage, as in
+    RecBole).
+    """
     for part in module.modules():
         if isinstance(part, nn.Linear | nn.Embedding):
             nn.init.normal_(part.weight, 0, 0.02)
@@ -152,7 +154,8 @@ class _Block(nn.Module):
 class TransformerBlocks(nn.Module):
     """Attention and feed-forward blocks, without positions or input norm.
 
-    Vaswani et al. (2017); as in SASRec-type recommenders: biases everywhere, erf-GELU or ReLU, LayerNorm after (`post`) or before
+    Vaswani et al. (2017); as in SASRec-type recommenders: biases everywhere, erf-GELU or ReLU, LayerNorm after (`post`) or
+    before
     (`pre`, with one more LayerNorm at the end) each half. dropout and attention_dropout are probabilities in [0, 1).
     Raises ValueError where `heads` does not divide `dim`.
     """

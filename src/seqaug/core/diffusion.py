@@ -7,6 +7,7 @@ sequences to a single item goes through here.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -22,7 +23,8 @@ __all__ = ["Diffusion"]
 class Diffusion(nn.Module):
     """Schedule + noise source + denoiser, and the time embedding that learns beside them.
 
-    Forward: z_t = A_t z_0 + C_t n, the closed form of Choi et al. (2025), eq. 8-9. Reverse: the denoiser guesses z_0 from z_t in one
+    Forward: z_t = A_t z_0 + C_t n, the closed form of Choi et al. (2025), eq. 8-9. Reverse: the denoiser guesses z_0 from
+    z_t in one
     pass, or along a deterministic chain (eq. 10-11 with zero variance).
     time_embedding: `learned` is a table of T vectors, N(0, 0.02); `sinusoidal` has no parameters (Ho et al., 2020).
     noise_gradient: whether gradients reach the item table through the noise.
@@ -78,14 +80,16 @@ class Diffusion(nn.Module):
         return drawn if self.noise_gradient else drawn.detach()
 
     def mix(self, clean: Tensor, noise: Tensor, step: Tensor, layout: Layout, where: Tensor | None = None) -> Tensor:
-        """z_t = A_t clean + C_t noise (eq. 9), t = step (B,) in 0..T per sequence. Positions outside `where` (N,) stay clean."""
+        """z_t = A_t clean + C_t noise (eq. 9), t = step (B,) in 0..T per sequence. Positions outside `where` (N,) stay
+        clean.
+        """
         t = step[layout.sequence]
         noised = self.signal[t][:, None] * clean + self.noise_level[t][:, None] * noise
         return noised if where is None else torch.where(where[:, None], noised, clean)
 
     def restore(self, noised: Tensor, step: Tensor, layout: Layout, condition: Tensor | None = None) -> Tensor:
         """(N, D) the denoiser's guess of z_0 from z_t in one pass; step (B,) in 1..T, condition (B, D) or None."""
-        denoiser: Denoiser = self.denoiser  # type: ignore[assignment]
+        denoiser: Denoiser = self.denoiser
         guess = denoiser(noised + self.time(step)[layout.sequence], step, condition, layout)
         if denoiser.predicts == "clean":
             return guess
@@ -98,7 +102,8 @@ class Diffusion(nn.Module):
     ) -> Tensor:
         """(N, D) z_0 along a deterministic chain of `steps` evenly spaced steps from t = T (eq. 10-11 without variance).
 
-        At each t: z_0' = restore(z_t), then z_{t'} = A_{t'} z_0' + C_{t'} noise. It starts from pure A_T clean + C_T noise (clean = 0 where
+        At each t: z_0' = restore(z_t), then z_{t'} = A_{t'} z_0' + C_{t'} noise. It starts from pure A_T clean + C_T noise
+        (clean = 0 where
         None); positions outside `where` are held at `clean` throughout. `steps` >= 1; 1 is `restore` at t = T.
         """
         start = torch.zeros_like(noise) if clean is None else clean
@@ -106,7 +111,7 @@ class Diffusion(nn.Module):
         times = torch.linspace(self.steps, 0, steps + 1).round().long().tolist()
         state = self.mix(start, noise, self.last_step(count, noise.device), layout, where)
         guess = state
-        for now, after in zip(times[:-1], times[1:], strict=True):
+        for now, after in pairwise(times):
             guess = self.restore(state, torch.full((count,), now, dtype=torch.int64, device=noise.device), layout)
             if where is not None:
                 guess = torch.where(where[:, None], guess, start)

@@ -13,7 +13,7 @@ class _Name(str):
 
 
 class ViewName(_Name):
-    """"clean", or "<augmenter>.<view>" such as "diffused.positive"."""
+    """ "clean", or "<augmenter>.<view>" such as "diffused.positive"."""
 
     __slots__ = ()
 

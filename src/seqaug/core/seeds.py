@@ -19,7 +19,9 @@ def derived(*names: object) -> int:
 
 @contextmanager
 def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Everything inside that draws from torch's global state (initialisation, dropout) follows `seed`; the state is put back after."""
+    """Everything inside that draws from torch's global state (initialisation, dropout) follows `seed`; the state is put back
+    after.
+    """
     device = torch.device(device)
     kept = torch.get_rng_state()
     kept_cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None

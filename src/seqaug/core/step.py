@@ -76,7 +76,9 @@ class Step:
         augmenter = self.assembly.augmenters.get(owner)
         known = [f"{own}.{view}" for own, one in self.assembly.augmenters.items() for view in one.view_names]
         if augmenter is None or name not in known:
-            raise UnknownName(f"no augmenter makes a view {name!r}.{did_you_mean(name, known)} Known: {', '.join(['clean', *known])}")
+            raise UnknownName(
+                f"no augmenter makes a view {name!r}.{did_you_mean(name, known)} Known: {', '.join(['clean', *known])}"
+            )
         if owner in self._under_way:
             ring = " -> ".join([*self._under_way[self._under_way.index(owner) :], owner])
             raise RecipeError(f"the views of these augmenters need each other in a ring: {ring}")

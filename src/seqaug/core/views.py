@@ -64,7 +64,8 @@ class View:
 def _no_scores() -> ItemScores:
     raise RecipeError(
         "a selector or sampler asks how likely the items are, but nothing has been predicted yet where it stands. "
-        "Use one that needs no scores (random, all, last; uniform, popularity) or let it stand where a restoration or a loss exists."
+        "Use one that needs no scores (random, all, last; uniform, popularity), "
+        "or let it stand where a restoration or a loss exists."
     )
 
 

@@ -23,7 +23,8 @@ class Group:
     """Sequences of similar length as one rectangle.
 
     sequences: (b,) which sequences of the batch. index: (b, l) the flat position of each cell; cells behind a
-    sequence's end repeat its last position, so that reading them is harmless. real: (b, l) bool, or None where every cell is real.
+    sequence's end repeat its last position, so that reading them is harmless. real: (b, l) bool, or None where every cell is
+    real.
     """
 
     sequences: Tensor

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 from ..errors import DataError
 from .batch import Batch
 from .layout import Layout
-from .split import Histories, Split
+from .split import Split
 
 __all__ = ["Kind", "Samples"]
 
@@ -23,7 +23,8 @@ class Samples:
 
     kind: `sequences`, one row a user, s_1..s_{n-3}, every position predicts the next item; `prefixes`, a row for every
     s_1..s_t with t <= n-3, which predicts s_{t+1} at its last position (or the next item at every position, with
-    prefix_targets = "all": each early item is then a target again and again); `whole`, one row a user, all training items, no targets.
+    prefix_targets = "all": each early item is then a target again and again); `whole`, one row a user, all training items,
+    no targets.
     Rows are cut to their latest max_length items. Users without a training target make no row, except in `whole`.
     Batches arrive on `device`; the last one of an epoch may be smaller.
     """
@@ -110,7 +111,8 @@ class Samples:
         return self._train.items[self._begins + self._ends]
 
     def same_target(self, rows: Tensor, generator: Generator) -> Tensor:
-        """(B,) for each row another one, uniform among those that predict the same last target; the row itself where it is alone.
+        """(B,) for each row another one, uniform among those that predict the same last target; the row itself where it is
+        alone.
 
         rows and the generator are of the host.
         """

@@ -55,7 +55,9 @@ class UserSequences:
             array.setflags(write=False)
 
     @classmethod
-    def from_lists(cls, histories: Iterable[tuple[str, Sequence[str]]], titles: Mapping[str, str] | None = None) -> UserSequences:
+    def from_lists(
+        cls, histories: Iterable[tuple[str, Sequence[str]]], titles: Mapping[str, str] | None = None
+    ) -> UserSequences:
         """From (user, items oldest first) pairs with names as the source writes them.
 
         Items are numbered 1..V by first appearance, users by their order.

@@ -72,7 +72,9 @@ class HeldOut:
     targets: Tensor
 
     def batches(self, batch_size: int, max_length: int) -> Iterator[tuple[slice, Batch]]:
-        """The histories cut to their latest `max_length` items, `batch_size` at a time in the order of `users`, without targets."""
+        """The histories cut to their latest `max_length` items, `batch_size` at a time in the order of `users`, without
+        targets.
+        """
         lengths = self.inputs.lengths
         for start in range(0, len(self.users), batch_size):
             part = slice(start, min(start + batch_size, len(self.users)))

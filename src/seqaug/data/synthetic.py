@@ -12,9 +12,11 @@ __all__ = ["toy_world"]
 def toy_world(num_users: int = 200, num_items: int = 300, max_length: int = 50, seed: int = 0) -> UserSequences:
     """Users who walk through a shop whose items form cycles.
 
-    Items lie on rings of 10; a user stays on one ring for a while, going to the next item with probability 0.8 and to a random one of the
+    Items lie on rings of 10; a user stays on one ring for a while, going to the next item with probability 0.8 and to a
+    random one of the
     ring otherwise, and changes ring with probability 0.1. Popularity says little (rings are equally likely), the last item says
-    a lot. Lengths are spread over 3..max_length + 5, so that rows of one item and rows longer than max_length both occur, and every
+    a lot. Lengths are spread over 3..max_length + 5, so that rows of one item and rows longer than max_length both occur,
+    and every
     item occurs as long as there are about 5 actions an item.
     """
     draw = np.random.default_rng(seed)

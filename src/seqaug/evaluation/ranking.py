@@ -21,7 +21,9 @@ BLOCK = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranks:
-    """(R,) each: row of the user in the data, id of the target, its rank with seen items kept and with them removed (1 is best)."""
+    """(R,) each: row of the user in the data, id of the target, its rank with seen items kept and with them removed (1 is
+    best).
+    """
 
     users: NDArray[np.int64]
     targets: NDArray[np.int64]

@@ -75,7 +75,8 @@ class Fit:
     """The training of one assembly.
 
     validate: gives the metrics of the current weights on the validation part; this module does not reach for it itself.
-    seed: every draw is a function of it. precision: "bfloat16" runs the forward passes under autocast, parameters and optimiser stay
+    seed: every draw is a function of it. precision: "bfloat16" runs the forward passes under autocast, parameters and
+    optimiser stay
     float32. resume: what `state` returned after some epoch of an equal run.
     The model holds the best weights of the last stage once `reports` is exhausted. Raises Diverged where a loss is not finite.
     """
@@ -124,7 +125,9 @@ class Fit:
         self._stop.restore(self.assembly.model)
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next epoch depends on. Valid between epochs, that is when an EpochReport has just been yielded."""
+        """Everything that the next epoch depends on. Valid between epochs, that is when an EpochReport has just been
+        yielded.
+        """
         return {
             "stage": self._stage,
             "epoch": self._epoch,

@@ -16,7 +16,8 @@ __all__ = ["TransformerDenoiser"]
 class TransformerDenoiser(nn.Module):
     """Restores every position from all of them, by bidirectional self-attention.
 
-    Choi et al. (2025), section 5.1: one layer, two heads, own parameters. Input: noised vector + time + learned position, LayerNorm, dropout.
+    Choi et al. (2025), section 5.1: one layer, two heads, own parameters. Input: noised vector + time + learned position,
+    LayerNorm, dropout.
     A condition (B, D) is added to every position of its sequence.
     """
 

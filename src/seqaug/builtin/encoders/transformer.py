@@ -9,16 +9,18 @@ from torch import nn
 
 from seqaug.api import Dropout, Layout, Positions, Tensor, TransformerBlocks, encoders, initialise_
 
-__all__ = ["Transformer"]
+__all__ = ["TransformerEncoder"]
 
 
 @encoders.register("transformer")
-class Transformer(nn.Module):
+class TransformerEncoder(nn.Module):
     """Reads the history with self-attention; causal, or bidirectional for masked methods.
 
-    Kang & McAuley (2018), in the form that RecBole and its descendants train: item vector + learned position, LayerNorm, dropout,
+    Kang & McAuley (2018), in the form that RecBole and its descendants train: item vector + learned position, LayerNorm,
+    dropout,
     then blocks with biases everywhere. Weights N(0, 0.02).
-    positions: counted `from_start` or `from_end` of the kept window, or `none`. attention_dropout: as `dropout` where not given.
+    positions: counted `from_start` or `from_end` of the kept window, or `none`. attention_dropout: as `dropout` where not
+    given.
     """
 
     def __init__(
