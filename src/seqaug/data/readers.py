@@ -38,7 +38,7 @@ from seqaug.data.formats.titles import read_titles, titles_beside
 from seqaug.data.sequences import UserSequences
 from seqaug.errors import DataError
 
-__all__ = ["MIN_ITEMS", "Columns", "Duplicates", "Order", "Reading", "prepared", "read"]
+__all__ = ["MIN_ITEMS", "Columns", "Duplicates", "Order", "Reading", "format_of", "prepared", "read"]
 
 Order = Literal["time", "file"]
 Bools = NDArray[np.bool_]
@@ -102,6 +102,11 @@ def read(
         raise DataError(f"{path}: no action is left. {'; '.join(filter_notes)}.")
     sequences, dropped, notes_after = prepared(sequences_from(actions, known_titles), k_core=k_core, source=str(path))
     return Reading(sequences, format, dropped, notes + filter_notes + notes_after + title_notes)
+
+
+def format_of(path: str | Path) -> str:
+    """The format that `read` would take the file for. Raises DataError where it would take it for none."""
+    return _recognised(TextFile.at(Path(path)), Wanted(Columns(), time=False, rating=False, period=None))[1]
 
 
 def prepared(

@@ -27,6 +27,7 @@ __all__ = ["Table", "Wanted", "delimiter_of", "json_table", "movie_table", "read
 CHUNK = 1 << 16
 TYPED = re.compile(r"([^:]+):(token|token_seq|float|float_seq)")
 MOVIE_COLUMNS = ("user", "item", "rating", "time")
+DECODER = json.JSONDecoder(parse_float=str)
 FIELD_MARK = "\x1f"  # the ASCII unit separator: stands for "::", which the csv module cannot split at
 
 
@@ -178,7 +179,7 @@ def _table(
 def _record(file: TextFile, number: int, line: str) -> dict[str, object]:
     """One line of JSON. Numbers with a point stay text, so that a time keeps all of its digits."""
     try:
-        record = json.loads(line, parse_float=str)
+        record = DECODER.decode(line)
     except ValueError as error:
         raise malformed(file.path, number, f"{shown(line)} ({error})", "one JSON object a line") from None
     if not isinstance(record, dict):

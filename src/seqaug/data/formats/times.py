@@ -63,14 +63,11 @@ class TimeColumn:
         self._chunks: list[Ints | list[str]] = []
 
     def add(self, texts: Sequence[str]) -> None:
-        joined = "".join(texts)
-        if joined.isascii() and joined.isdigit() and "" not in texts:
-            try:
-                self._chunks.append(np.fromiter(map(int, texts), np.int64, len(texts)))
-                return
-            except OverflowError:
-                pass
-        self._chunks.append(list(texts))
+        whole = _whole_numbers(texts)
+        if whole is None:
+            # "1365029107.0", as files that were once a table of floats have it.
+            whole = _whole_numbers([text.removesuffix(".0") for text in texts])
+        self._chunks.append(list(texts) if whole is None else whole)
 
     def keys(self) -> Ints:
         """(A,) int64, ordered as the times are, equal where they are equal. ValueError where a text is not a time.
@@ -88,3 +85,14 @@ class TimeColumn:
         rank = {value: position for position, value in enumerate(values)}
         key = {text: rank[value] for text, value in distinct.items() if value is not None}
         return np.fromiter(map(key.__getitem__, texts), np.int64, len(texts))
+
+
+def _whole_numbers(texts: Sequence[str]) -> Ints | None:
+    """The numbers where all texts are digits and nothing else, and fit; the way that nearly all files take."""
+    joined = "".join(texts)
+    if not (joined.isascii() and joined.isdigit()) or "" in texts:
+        return None
+    try:
+        return np.fromiter(map(int, texts), np.int64, len(texts))
+    except OverflowError:
+        return None

@@ -1,0 +1,127 @@
+"""The user's own shelf of data sets: one folder each, with the sequences, their titles and what they are.
+
+NAME/sequences.npz   offsets, items, names of users and items
+NAME/titles.json     item name -> title
+NAME/about.json      name, source, options, hash, statistics
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqaug.data.sequences import UserSequences
+from seqaug.errors import DataError
+
+__all__ = ["about", "check_name", "data_folder", "downloads_folder", "load", "save", "shelved"]
+
+SCHEMA = 1
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def data_folder() -> Path:
+    """Where imported and fetched data sets live: $SEQAUG_HOME/data, else seqaug/data under $XDG_DATA_HOME."""
+    return _home("XDG_DATA_HOME", ".local/share") / "data"
+
+
+def downloads_folder() -> Path:
+    """Where downloads wait until they are whole: $SEQAUG_HOME/downloads, else seqaug/downloads under $XDG_CACHE_HOME."""
+    return _home("XDG_CACHE_HOME", ".cache") / "downloads"
+
+
+def _home(variable: str, default: str) -> Path:
+    own = os.environ.get("SEQAUG_HOME")
+    if own:
+        return Path(own).expanduser().absolute()
+    shared = os.environ.get(variable, "")
+    # The XDG rules: a relative path is to be ignored.
+    return (Path(shared) if Path(shared).is_absolute() else Path.home() / default) / "seqaug"
+
+
+def check_name(name: str) -> None:
+    """Raises DataError for a name that cannot be a data set's: it is also a folder's name on every system."""
+    if not NAME.fullmatch(name):
+        raise DataError(
+            f"{name!r} cannot name a data set: lower-case letters, digits, '-', '_' and '.' are allowed, at most 64, "
+            "a letter or digit first."
+        )
+
+
+def shelved(folder: Path) -> list[str]:
+    """Names of the data sets on the shelf at `folder`, sorted."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if NAME.fullmatch(entry.name) and (entry / "about.json").is_file())
+
+
+def about(place: Path) -> dict[str, Any]:
+    """What a shelved data set says of itself. Raises DataError where that is damaged."""
+    try:
+        found = json.loads((place / "about.json").read_text(encoding="utf-8"))
+        if isinstance(found, dict) and found["schema"] == SCHEMA and isinstance(found["sha256"], str):
+            return found
+    except (OSError, ValueError, KeyError):
+        pass
+    raise DataError(f"{place / 'about.json'} is damaged or of another version of seqaug. Delete {place} and import it again.")
+
+
+def save(sequences: UserSequences, place: Path, facts: Mapping[str, Any]) -> None:
+    """Put a data set at `place`, whole or not at all; one that is there already is replaced."""
+    facts = {
+        "schema": SCHEMA,
+        "name": place.name,
+        **facts,
+        "sha256": sequences.sha256,
+        "statistics": asdict(sequences.statistics()),
+        "titles": len(sequences.titles),
+    }
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=place.parent) as temporary:
+            fresh = Path(temporary) / place.name
+            fresh.mkdir()
+            np.savez_compressed(
+                fresh / "sequences.npz",
+                offsets=sequences.offsets,
+                items=sequences.items,
+                user_ids=sequences.user_ids,
+                item_ids=sequences.item_ids,
+            )
+            (fresh / "titles.json").write_text(json.dumps(dict(sequences.titles), ensure_ascii=False), encoding="utf-8")
+            (fresh / "about.json").write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            if place.exists():
+                # A folder cannot be renamed onto a full one; the old one goes down with the temporary folder.
+                os.rename(place, Path(temporary) / "old")
+            os.rename(fresh, place)
+    except OSError as error:
+        raise DataError(f"{place} cannot be written: {error.strerror or error}.") from None
+
+
+def load(place: Path) -> UserSequences:
+    """A shelved data set. Raises DataError where it is damaged: its hash must be the one that it was saved with."""
+    facts = about(place)
+    try:
+        with np.load(place / "sequences.npz", allow_pickle=False) as arrays:
+            sequences = UserSequences(
+                offsets=arrays["offsets"],
+                items=arrays["items"],
+                user_ids=arrays["user_ids"],
+                item_ids=arrays["item_ids"],
+                titles=json.loads((place / "titles.json").read_text(encoding="utf-8")),
+            )
+        whole = sequences.sha256 == facts["sha256"]
+    except (OSError, ValueError, KeyError, IndexError, AssertionError, EOFError, zlib.error, zipfile.BadZipFile):
+        whole = False
+    if not whole:
+        raise DataError(f"the data set in {place} is damaged. Delete that folder and import or fetch it again.")
+    return sequences
