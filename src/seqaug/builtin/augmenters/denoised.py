@@ -34,19 +34,20 @@ __all__ = ["DenoisedViews"]
 class DenoisedViews:
     """Noises the items of a sequence, restores them, and puts restored items in place of some of the originals.
 
-    Choi et al. (2025), sections 4.3-4.4; with other selectors and samplers the augmenter of CaDiRec. Nothing is computed before
-    it is asked for, and no gradient passes through positions, ranks or items.
+    Choi et al. (2025), sections 4.3-4.4; with other selectors and samplers the augmenter of CaDiRec. Nothing is computed
+    before it is asked for, and no gradient passes through positions, ranks or items.
 
-    Views: `restored`, the original items; `positive` and, where `negative` is given, `negative`: the original items, with those
-    at the positions that `replace` chose exchanged for what each sampler gives. All have the training restoration (at a drawn
-    t, with gradient) behind them. With copies > 1 `positive_1`, `negative_1`, `positive_2`, ..., one draw of the samplers each.
+    Views: `restored`, the original items; `positive` and, where `negative` is given, `negative`: the original items, with
+    those at the positions that `replace` chose exchanged for what each sampler gives. All have the training restoration (at
+    a drawn t, with gradient) behind them. With copies > 1 `positive_1`, `negative_1`, `positive_2`, ..., one draw of the
+    samplers each.
 
     corrupt: which positions are noised.
-    confidence_step: where the scores come from that `replace`, `positive` and `negative` are told. `last`: one more restoration,
-    of the fully noised sequence (t = T), without gradient and without dropout. `drawn`: the training restoration, as in the
-    released code (docs/methods/simdiffrec.md, row 4).
-    reverse: from t = T to 0 in `one_step`, or along a deterministic `chain` of chain_steps (eq. 10-11); a chain with `drawn` raises
-    ValueError.
+    confidence_step: where the scores come from that `replace`, `positive` and `negative` are told. `last`: one more
+    restoration, of the fully noised sequence (t = T), without gradient and without dropout. `drawn`: the training
+    restoration, as in the released code (docs/methods/simdiffrec.md, row 4).
+    reverse: from t = T to 0 in `one_step`, or along a deterministic `chain` of chain_steps (eq. 10-11); a chain with `drawn`
+    raises ValueError.
 
     Records `identity_rate`, the share of the chosen positions whose most likely item is the original.
     """
