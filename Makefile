@@ -35,7 +35,7 @@ types: $(VENV)/.stamp-dev ## mypy --strict on src
 	$(bin)/mypy
 
 docs: $(VENV)/.stamp-dev ## build the documentation into site/
-	$(bin)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
 
 bench: $(VENV)/.stamp-run ## time an epoch against its own matrix products
 	@for script in benchmarks/*.py; do echo "== $$script"; $(bin)/python "$$script" || exit 1; done

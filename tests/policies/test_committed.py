@@ -63,8 +63,9 @@ def test_a_recipe_is_read_in_a_minute() -> None:
         text = path.read_text(encoding="utf-8")
         assert tomllib.loads(text)["name"] == path.stem
         # Variants and ablations are tables to look things up in; what is read is above them.
-        read = re.split(r"^\[(?:variants|ablations)\b", text, maxsplit=1, flags=re.MULTILINE)[0].splitlines()
-        assert len(read) <= 90, f"{path.name} has {len(read)} lines before its variants"
+        read = re.split(r"^\[(?:variants|ablations)\b", text, maxsplit=1, flags=re.MULTILINE)[0]
+        lines = [line for line in read.splitlines() if line.strip()]
+        assert len(lines) <= 100, f"{path.name} has {len(lines)} lines before its variants"
 
 
 def test_package_data_matches_the_files_that_lie_there() -> None:
