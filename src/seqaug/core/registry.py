@@ -1,0 +1,320 @@
+"""Names in, plugins out, and a helpful refusal.
+
+A registry knows the plugins of one kind: those that installed distributions declare as entry points in the group
+"seqaug.<kind>" (our own among them), and those that a script marks with `@registry.register("name")`. Listing imports
+nothing; a plugin is imported when its name is asked for, and held against the interface of its kind before it is handed out.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from ..errors import PluginError, UnknownName, did_you_mean
+from . import discovery
+
+__all__ = ["PluginInfo", "Registry", "Use", "signature_text"]
+
+P = TypeVar("P")
+C = TypeVar("C", bound=type[Any])
+
+OWN_DISTRIBUTION = "seqaug"
+
+
+class Use:
+    """The plugin that a recipe gets where it names none: `Annotated[NegativeSampler, Use("uniform", exclude="history")]`."""
+
+    __slots__ = ("name", "options")
+
+    def __init__(self, name: str, /, **options: Any) -> None:
+        self.name = name
+        self.options = options
+
+    def __repr__(self) -> str:
+        return f"Use({', '.join([repr(self.name), *(f'{key}={value!r}' for key, value in self.options.items())])})"
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """Where a plugin comes from, known without importing it.
+
+    kind: the registry. value: "module:Class". distribution: in its one spelling, None for a class that only a decorator
+    marked.
+    """
+
+    kind: str
+    name: str
+    value: str
+    distribution: str | None
+    version: str | None
+    builtin: bool
+
+    @property
+    def source(self) -> str:
+        """What stands before the slash where a recipe picks one of several: the distribution, else the top-level module."""
+        return self.distribution or self.value.partition(":")[0].partition(".")[0]
+
+    @property
+    def origin(self) -> str:
+        """ "built in", "seqaug-popularity 0.1" or "defined in my_noise"."""
+        if self.builtin:
+            return "built in"
+        if self.distribution is None:
+            return f"defined in {self.value.partition(':')[0]}"
+        return f"{self.distribution} {self.version}"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.origin})"
+
+
+class Registry(Generic[P]):
+    """The plugins of one kind.
+
+    kind: the key of the recipe, "noise_sources". protocol_path: "module:Protocol", looked up when the first plugin is loaded.
+    """
+
+    def __init__(self, kind: str, protocol_path: str) -> None:
+        self.kind = kind
+        self.protocol_path = protocol_path
+        self._marked: dict[str, list[type[Any]]] = {}
+        self._checked: dict[int, type[Any]] = {}
+
+    @property
+    def noun(self) -> str:
+        """One of them, in words: "noise source"."""
+        return self.kind.removesuffix("s").replace("_", " ")
+
+    @property
+    def protocol(self) -> type[Any]:
+        """The interface that its plugins keep."""
+        found = discovery.load(self.protocol_path)
+        assert isinstance(found, type)
+        return found
+
+    def register(self, name: str) -> Callable[[C], C]:
+        """Mark a class as the plugin `name`. An entry point of the same class under the same name is the same plugin.
+
+        A class defined again (a notebook cell run twice) takes the place of its earlier self.
+        """
+        if not name or "/" in name:
+            raise PluginError(f"a {self.noun} cannot be called {name!r}: a name is not empty and has no slash")
+
+        def mark(cls: C) -> C:
+            others = [one for one in self._marked.get(name, []) if _value_of(one) != _value_of(cls)]
+            self._marked[name] = [*others, cls]
+            return cls
+
+        return mark
+
+    def names(self) -> list[str]:
+        """Every known name, sorted. Imports no plugin."""
+        return sorted({info.name for info, _ in self._all()})
+
+    def all(self) -> list[PluginInfo]:
+        """Every known plugin, sorted by name; a name that two distributions claim is there twice. Imports no plugin."""
+        return [info for info, _ in self._all()]
+
+    def describe(self, name: str) -> PluginInfo:
+        """Where `name` or "distribution/name" comes from. Imports no plugin.
+
+        Raises UnknownName, and PluginError where two distributions claim the name.
+        """
+        return self._one(name)[0]
+
+    def get(self, name: str) -> type[P]:
+        """The class called `name` or "distribution/name", imported and held against the interface.
+
+        Raises UnknownName; PluginError where it will not load, collides, or does not keep its interface.
+        """
+        info, marked = self._one(name)
+        return self._loaded(info, marked)
+
+    # ---- finding ----
+
+    def _all(self) -> list[tuple[PluginInfo, type[Any] | None]]:
+        group = f"{discovery.PREFIX}{self.kind}"
+        found: list[tuple[PluginInfo, type[Any] | None]] = []
+        covered: set[int] = set()
+        for entry in discovery.installed().entries:
+            if entry.group != group:
+                continue
+            marked = next((cls for cls in self._marked.get(entry.name, ()) if _is_same(entry.value, cls)), None)
+            if marked is not None:
+                covered.add(id(marked))
+            own = entry.distribution == OWN_DISTRIBUTION
+            found.append((PluginInfo(self.kind, entry.name, entry.value, entry.distribution, entry.version, own), marked))
+        for name, classes in self._marked.items():
+            for cls in classes:
+                if id(cls) not in covered:
+                    found.append((PluginInfo(self.kind, name, _value_of(cls), None, None, False), cls))
+        return sorted(found, key=lambda one: (one[0].name, one[0].distribution or "", one[0].value))
+
+    def _one(self, name: str) -> tuple[PluginInfo, type[Any] | None]:
+        source, _, short = name.rpartition("/")
+        known = self._all()
+        found = [one for one in known if one[0].name == short]
+        if source:
+            found = [one for one in found if discovery.normalised(one[0].source) == discovery.normalised(source)]
+        if not found:
+            raise UnknownName(self._refusal(name, [info for info, _ in known]))
+        if len(found) > 1:
+            found = self._without_doubles(found)
+        if len(found) > 1:
+            claims = " and ".join(f"{info.source} ({info.origin})" for info, _ in found)
+            picks = " or ".join(f'use = "{info.source}/{info.name}"' for info, _ in found)
+            raise PluginError(f"two plugins are a {self.noun} called {short!r}: {claims}. Write {picks} to pick one.")
+        return found[0]
+
+    def _without_doubles(self, found: list[tuple[PluginInfo, type[Any] | None]]) -> list[tuple[PluginInfo, type[Any] | None]]:
+        """A marked class may be declared under the name of a package that only passes it on: known after loading that one."""
+        declared = {id(self._loaded(info, marked)) for info, marked in found if info.distribution is not None}
+        return [(info, marked) for info, marked in found if info.distribution is not None or id(marked) not in declared]
+
+    def _refusal(self, name: str, known: list[PluginInfo]) -> str:
+        names = [info.name for info in known] + [f"{info.source}/{info.name}" for info in known if "/" in name]
+        lines = [f"no {self.noun} is called {name!r}.{did_you_mean(name, names)}"]
+        lines.append(f"  known: {', '.join(str(info) for info in known) or 'none'}")
+        if not known and all(entry.distribution != OWN_DISTRIBUTION for entry in discovery.installed().entries):
+            lines.append("  seqaug itself is not installed, so not even its own plugins are known: run `pip install -e .`")
+        lines += [f"  not read: {one}" for one in discovery.installed().broken]
+        return "\n".join(lines)
+
+    # ---- loading ----
+
+    def _loaded(self, info: PluginInfo, marked: type[Any] | None) -> type[P]:
+        who = f"the {self.noun} {info.name!r} ({info.origin})"
+        found: object = marked
+        if marked is None:
+            try:
+                found = discovery.load(info.value)
+            except (Exception, SystemExit) as error:
+                raise PluginError(f"{who} will not load: {_cause(error, info.value)}") from error
+        if not isinstance(found, type):
+            raise PluginError(f"{who} is not a class: {info.value} is {found!r}")
+        if id(found) not in self._checked:
+            problems = list(_departures(found, self.protocol))
+            if problems:
+                raise PluginError(f"{who} does not keep the interface of a {self.noun}:\n" + "\n".join(problems))
+            self._checked[id(found)] = found
+        return found
+
+
+def _value_of(cls: type[Any]) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _is_same(value: str, cls: type[Any]) -> bool:
+    """Whether an entry point's "module:Class" is `cls`, told without importing anything."""
+    if value == _value_of(cls):
+        return True
+    module, _, attributes = value.partition(":")
+    found: object = sys.modules.get(module)
+    for attribute in attributes.split("."):
+        found = getattr(found, attribute, None)
+    return found is cls
+
+
+def _cause(error: BaseException, value: str) -> str:
+    """The error in one line, with the last place outside the import machinery that it passed through."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, SystemExit):
+        text = f"it ends the process when imported (SystemExit: {error.code})"
+    place = error.__traceback__
+    where = ""
+    while place is not None:
+        file = place.tb_frame.f_code.co_filename
+        if not file.startswith("<frozen") and "importlib" not in file and file not in (__file__, discovery.__file__):
+            where = f" ({file}:{place.tb_lineno})"
+        place = place.tb_next
+    return f"{value}: {text}{where}"
+
+
+# ---- the interface, checked at the door ----
+
+
+def signature_text(name: str, function: Callable[..., Any]) -> str:
+    """`draw(self, clean, items, table, generator)`: the parameters without their types."""
+    signature = inspect.signature(function)
+    bare = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
+    return f"{name}{inspect.Signature(bare)}"
+
+
+def _departures(cls: type[Any], protocol: type[Any]) -> Iterator[str]:
+    """Each method of `protocol` that `cls` does not have, or whose parameters differ, with both signatures."""
+    for name, expected in _members(protocol):
+        if isinstance(expected, property):
+            if not _declares(cls, name):
+                yield f"  {name}: missing; the interface asks for an attribute or property of that name"
+            continue
+        found = _method(cls, name)
+        if found is None:
+            yield f"  expected: {signature_text(name, expected)}\n  found:    no method {name!r}"
+        elif not _accepts(found, expected):
+            yield f"  expected: {signature_text(name, expected)}\n  found:    {signature_text(name, found)}"
+
+
+def _members(protocol: type[Any]) -> Iterator[tuple[str, Any]]:
+    for name, member in vars(protocol).items():
+        if (name == "__call__" or not name.startswith("_")) and (inspect.isfunction(member) or isinstance(member, property)):
+            yield name, member
+
+
+def _declares(cls: type[Any], name: str) -> bool:
+    """Whether instances have the attribute, as far as the class can tell: an `__init__` may still set it."""
+    if any(name in vars(base) or name in vars(base).get("__annotations__", {}) for base in cls.__mro__):
+        return True
+    init = getattr(cls.__init__, "__code__", None)
+    return init is not None and name in init.co_names
+
+
+def _method(cls: type[Any], name: str) -> Callable[..., Any] | None:
+    """The method as a plain function. An `nn.Module` is called through `forward`, which is what its author wrote."""
+    found = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
+    if name == "__call__":
+        module = getattr(found, "__module__", None) or ""
+        if module.partition(".")[0] == "torch":
+            found = next((vars(base)["forward"] for base in cls.__mro__ if "forward" in vars(base)), None)
+            if (getattr(found, "__module__", None) or "").partition(".")[0] == "torch":
+                return None  # nn.Module's own `forward`, which only says that there is none
+    if isinstance(found, classmethod):
+        found = found.__func__
+    elif isinstance(found, staticmethod):
+        # Called with one argument fewer; `self` is put in front so that the two signatures line up.
+        found = _with_self(found.__func__)
+    if found in (getattr(protocol, name, None) for protocol in cls.__mro__ if getattr(protocol, "_is_protocol", False)):
+        return None  # inherited from the interface itself, which does nothing
+    return typing.cast("Callable[..., Any]", found) if callable(found) else None
+
+
+def _with_self(function: Callable[..., Any]) -> Callable[..., Any]:
+    def bound(*given: Any, **named: Any) -> Any:
+        return function(*given[1:], **named)
+
+    first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    rest = list(inspect.signature(function).parameters.values())
+    bound.__signature__ = inspect.Signature([first, *rest], __validate_parameters__=False)  # type: ignore[attr-defined]
+    return bound
+
+
+def _accepts(found: Callable[..., Any], expected: Callable[..., Any]) -> bool:
+    """Whether `found` can be called wherever `expected` can: as many positions, the same names, defaults for the rest."""
+    have = list(inspect.signature(found).parameters.values())
+    want = list(inspect.signature(expected).parameters.values())
+    takes_any = any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in have)
+    takes_names = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in have)
+    positional = [one for one in have if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    for place, one in enumerate(want):
+        if place >= len(positional):
+            if takes_any and (one.kind is one.POSITIONAL_ONLY or takes_names):
+                continue
+            return False
+        mine = positional[place]
+        by_name = place > 0 and one.kind is one.POSITIONAL_OR_KEYWORD  # what `self` is called is nobody's business
+        if by_name and (mine.name != one.name or mine.kind is mine.POSITIONAL_ONLY):
+            return False
+    rest = positional[len(want) :] + [one for one in have if one.kind is one.KEYWORD_ONLY]
+    return all(one.default is not one.empty for one in rest)
