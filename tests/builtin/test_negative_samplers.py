@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from builtin.worlds import counts, drawing, evidence_of, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from builtin.worlds import counts, drawing, evidence_of, seeds
 from seqaug.builtin.negative_samplers import InBatchItems, PopularItems, RankedItem, UniformItems
 from seqaug.core.protocols import NegativeSampler
 from seqaug.core.views import Evidence

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from builtin.worlds import drawing
 from torch import Tensor
 
+from builtin.worlds import drawing
 from seqaug.builtin.noise_sources import GaussianNoise, MixtureNoise, SimilarityNoise
 from seqaug.core.items import ItemTable
 from seqaug.errors import RecipeError

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from builtin.worlds import counts, drawing, evidence_of, seeds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from builtin.worlds import counts, drawing, evidence_of, seeds
 from seqaug.builtin.position_selectors import (
     AllPositions,
     ConfidentPositions,
@@ -203,5 +203,5 @@ def test_no_gradient_passes_through_confidence() -> None:
     ],
 )
 def test_options_that_contradict_each_other_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="give one of them|is more than at_most"):
+    with pytest.raises(ValueError, match=r"give one of them|is more than at_most"):
         RandomPositions(**options)  # type: ignore[arg-type]
