@@ -83,19 +83,28 @@ def _installed(path: tuple[str, ...]) -> Discovered:
 def _read_at_once(path: tuple[str, ...]) -> Iterator[EntryPoint]:
     """Through the `entrypoints` package. Raises whatever the first malformed file makes it raise."""
     seen: set[str] = set()
-    for config, distribution in entrypoints.iter_files_distros(path=list(path)):
-        # The first on the path hides the others, as it does for imports; egg-info and dist-info spell names differently.
-        if normalised(distribution.name) in seen:
+    # "all": which of two copies counts is decided below, by whole names; `entrypoints` would compare them up to the first dash.
+    for config, distribution in entrypoints.iter_files_distros(path=list(path), repeated_distro="all"):
+        name, version = _split(distribution.name, distribution.version)
+        # The first on the path hides the others, as it does for imports.
+        if name in seen:
             continue
-        seen.add(normalised(distribution.name))
+        seen.add(name)
         for group in config.sections():
             if not group.startswith(PREFIX):
                 continue
-            for name, value in config[group].items():
-                parsed = entrypoints.EntryPoint.from_string(value, name, distribution)
+            for plugin, value in config[group].items():
+                parsed = entrypoints.EntryPoint.from_string(value, plugin, distribution)
                 target = parsed.module_name + (f":{parsed.object_name}" if parsed.object_name else "")
-                version = distribution.version or _version(distribution.name)
-                yield EntryPoint(group, name, target, normalised(distribution.name), version)
+                yield EntryPoint(group, plugin, target, name, version or _version(name))
+
+
+def _split(name: str, version: str | None) -> tuple[str, str]:
+    """Name and version from what `entrypoints` made of a folder's name, which it cuts at the first dash: a folder that spells
+    its dashes out (`seqaug-pink-0.1`) must not pass for `seqaug`."""
+    whole = f"{name}-{version}" if version else name
+    parts = re.fullmatch(r"(.+?)-(\d.*)", whole)
+    return (normalised(parts[1]), parts[2]) if parts else (normalised(whole), "")
 
 
 def _version(distribution: str) -> str:
@@ -135,8 +144,7 @@ def _identity(distribution: metadata.Distribution) -> tuple[str, str]:
     except Exception:  # the interpreter's versions differ in what they raise
         name, version = "", ""
     if not name:
-        stem = Path(str(getattr(distribution, "_path", "unknown"))).stem
-        name, _, version = stem.partition("-")
+        name, version = _split(Path(str(getattr(distribution, "_path", "unknown"))).stem, None)
     return normalised(name), version or "unknown"
 
 

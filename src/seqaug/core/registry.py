@@ -161,7 +161,7 @@ class Registry(Generic[P]):
             found = [one for one in found if discovery.normalised(one[0].source) == discovery.normalised(source)]
         if not found:
             raise UnknownName(self._refusal(name, [info for info, _ in known]))
-        if len(found) > 1:
+        if len(found) > 1 and any(info.distribution is None for info, _ in found):
             found = self._without_doubles(found)
         if len(found) > 1:
             claims = " and ".join(f"{info.source} ({info.origin})" for info, _ in found)

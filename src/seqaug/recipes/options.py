@@ -11,9 +11,8 @@ import json
 import re
 import types
 import typing
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -70,12 +69,16 @@ def read_signature(cls: type[Any]) -> Signature:
     type, a type that exists only under TYPE_CHECKING, a positional-only parameter that no assembly supplies, a default that
     breaks its own bounds.
     """
-    return _read(cls)
+    found = _READ.get(cls)
+    if found is None:
+        found = _READ[cls] = _read(cls)
+    return found
 
 
-@cache
-def _read(cls: Hashable) -> Signature:
-    assert isinstance(cls, type)
+_READ: dict[type[Any], Signature] = {}
+
+
+def _read(cls: type[Any]) -> Signature:
     given: list[str] = []
     options: dict[str, Option] = {}
     init: Any = cls.__init__
