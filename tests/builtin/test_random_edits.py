@@ -99,9 +99,7 @@ def test_an_insert_grows_by_its_share_and_keeps_the_latest(sequences: list[list[
 
 @given(sequences=histories, seed=seeds, ratio=ratios)
 @settings(deadline=None)
-def test_a_substitution_keeps_the_length_and_touches_at_most_its_share(
-    sequences: list[list[int]], seed: int, ratio: float
-) -> None:
+def test_a_substitution_touches_at_most_its_share(sequences: list[list[int]], seed: int, ratio: float) -> None:
     for view in views_of(edits("substitute", substitute=ratio), batch_of(*sequences), seed):
         for before, after, edited in zip(sequences, split(view), flags(view), strict=True):
             assert len(after) == len(before) and all(1 <= item <= V for item in after)

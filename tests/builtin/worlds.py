@@ -83,6 +83,7 @@ def toy(num_users: int = 24, num_items: int = 20, kind: Kind = "sequences", seed
 
 def diffusion_of(noise: object | None = None, denoiser: nn.Module | None = None, **options: object) -> Diffusion:
     """Similarity noise, linear schedule of 1000 steps, one transformer layer; or what is given."""
+    torch.manual_seed(1)
     return Diffusion(
         DIM,
         MAX_LENGTH,
