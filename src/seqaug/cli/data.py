@@ -22,7 +22,7 @@ def data() -> None:
 
 @data.command("list")
 @common
-def list_(output: Output) -> None:
+def _list(output: Output) -> None:
     """Every known or imported data set, and whether it is on this machine."""
     from ..data.catalog import entries
 
@@ -32,9 +32,9 @@ def list_(output: Output) -> None:
             "data": [
                 {
                     "name": entry.name,
-                    "kind": entry.kind,
+                    "imported": entry.imported,
                     "about": entry.about,
-                    "here": entry.bundled or entry.where is not None,
+                    "here": entry.where is not None,
                     "bundled": entry.bundled,
                     "path": None if entry.where is None else str(entry.where),
                     "statistics": None if entry.statistics is None else asdict(entry.statistics),
@@ -65,19 +65,19 @@ def list_(output: Output) -> None:
 @click.argument("name", type=DataName(), metavar="NAME|PATH")
 @file_options()
 @common
-def show(output: Output, name: str, **options: Any) -> None:
+def _show(output: Output, name: str, **options: Any) -> None:
     """Statistics of a data set, beside the expected ones where it is a known one."""
-    from ..data.catalog import explain, find
+    from ..data.catalog import find, what_differs
 
     loaded = find(name, **reading(options))
     counts = loaded.sequences.statistics()
     expected = None if loaded.known is None else loaded.known.statistics
-    differences = [] if loaded.known is None else explain(loaded.sequences, loaded.known)
+    differences = [] if loaded.known is None else what_differs(loaded.sequences, loaded.known)
     _notes(output, loaded)
     if output.document(
         {
             "name": loaded.name,
-            "path": None if loaded.path is None else str(loaded.path),
+            "path": str(loaded.path),
             "format": loaded.format,
             "sha256": loaded.sha256,
             "statistics": asdict(counts),
@@ -88,7 +88,7 @@ def show(output: Output, name: str, **options: Any) -> None:
         }
     ):
         return
-    click.echo(f"{loaded.name}  {loaded.path or ''}  ({loaded.format})")
+    click.echo(f"{loaded.name}  {loaded.path}  ({loaded.format})")
     rows = [
         [key.replace("_", " "), _number(value), *([] if expected is None else [_number(getattr(expected, key))])]
         for key, value in asdict(counts).items()
@@ -105,7 +105,7 @@ def show(output: Output, name: str, **options: Any) -> None:
 @click.option("--replace", is_flag=True, default=False, help="Take the place of an earlier import of that name.")
 @file_options()
 @common
-def import_(output: Output, file: Path, name: str, replace: bool, **options: Any) -> None:
+def _import(output: Output, file: Path, name: str, replace: bool, **options: Any) -> None:
     """Read FILE once, check it, and keep it under a name."""
     from ..data.catalog import import_file
 
@@ -119,7 +119,7 @@ def import_(output: Output, file: Path, name: str, replace: bool, **options: Any
 @click.option("--address", default=None, metavar="URL", help="A mirror to fetch from.")
 @click.option("--again", is_flag=True, default=False, help="Fetch even if it is here.")
 @common
-def get(output: Output, name: str, address: str | None, again: bool) -> None:
+def _get(output: Output, name: str, address: str | None, again: bool) -> None:
     """Download a known data set from its official address, with resume and checksum."""
     from ..data.catalog import fetch
     from .progress import bars_wanted
@@ -158,12 +158,12 @@ def _notes(output: Output, loaded: Any) -> None:
 
 def _arrived(output: Output, loaded: Any) -> None:
     counts = loaded.sequences.statistics()
-    path = None if loaded.path is None else str(loaded.path)
+    path = str(loaded.path)
     if not output.document({"name": loaded.name, "path": path, "sha256": loaded.sha256, "statistics": asdict(counts)}):
         click.echo(
             f"{loaded.name}: {counted(counts.users)} users, {counted(counts.items)} items, {counted(counts.actions)} actions"
         )
-        size = f" ({bytes_text(loaded.path.stat().st_size)})" if loaded.path is not None and loaded.path.is_file() else ""
+        size = f" ({bytes_text(loaded.path.stat().st_size)})" if loaded.path.is_file() else ""
         output.tell(f"in {path}{size}; try it: seqaug run sasrec --data {loaded.name}")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .options import DataName
-from .terminal import Output, common, seconds_text
+from .terminal import Output, common, say, seconds_text
 
 __all__ = ["evaluate"]
 
@@ -53,7 +53,5 @@ def evaluate(ctx: click.Context, output: Output, run: Path, data: str | None, de
         if found.equal:
             click.echo(f"equal to what {found.folder} holds, every metric and every user's rank")
     if not found.equal:
-        from .main import say
-
         say("\n  ".join([f"{found.folder} holds other numbers:", *found.differences]), label="error")
         ctx.exit(1)

@@ -30,6 +30,7 @@ import click
 
 from .. import __version__
 from ..errors import RecipeError, SeqaugError, did_you_mean
+from .terminal import print_json, say
 
 __all__ = ["Verbs", "cli", "main"]
 
@@ -140,6 +141,8 @@ def _refuse(error: BaseException, *, as_json: bool) -> int:
     kind, code, problems = type(error).__name__, 1, []
     if isinstance(error, RecipeError):
         code, message, problems = error.exit_code, str(error), list(error.problems)
+        if len(problems) > 1:
+            message = "\n- ".join([f"{len(problems)} problems:", *problems])
     elif isinstance(error, SeqaugError):
         code, message = error.exit_code, str(error)
     elif isinstance(error, click.NoSuchOption):
@@ -157,32 +160,10 @@ def _refuse(error: BaseException, *, as_json: bool) -> int:
         hint = f"Try '{error.ctx.command_path} --help'."
     say(f"{message}\n{hint}".strip(), label="stopped" if code == 130 else "error")
     if as_json:
-        from .terminal import print_json
-
         body = {"kind": kind, "exit_code": code, "message": message, "problems": problems or [message]}
         print_json({"error": body})
         sys.stdout.flush()
     return code
-
-
-def say(message: str, *, label: str = "") -> None:
-    """A line on stderr with a coloured label, where colours are welcome."""
-    if label:
-        head = f"{label}: "
-        if label == "stopped":
-            message = message.removeprefix("stopped. ")
-        colour = "red" if label == "error" else "yellow"
-        message = (click.style(head, fg=colour, bold=True) if colours() else head) + message
-    click.echo(message, err=True, color=colours() or None)
-
-
-def colours() -> bool:
-    """Whether stderr takes colours: NO_COLOR refuses them, FORCE_COLOR wants them, else a terminal that is not dumb."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _no_such_option(error: click.NoSuchOption) -> str:

@@ -28,7 +28,7 @@ def plugins() -> None:
 @plugins.command("list")
 @click.option("--kind", type=click.Choice(_KINDS), default=None, help="Only of this kind.")
 @common
-def list_(output: Output, kind: str | None) -> None:
+def _list(output: Output, kind: str | None) -> None:
     """Kind, name and origin of every plugin. Imports none of them."""
     from ..core import discovery
     from ..core.registries import REGISTRIES
@@ -52,7 +52,7 @@ def list_(output: Output, kind: str | None) -> None:
 @click.argument("name", type=PluginName())
 @click.option("--kind", type=click.Choice(_KINDS), default=None, help="Only of this kind.")
 @common
-def show(output: Output, name: str, kind: str | None) -> None:
+def _show(output: Output, name: str, kind: str | None) -> None:
     """What the plugin NAME does and which options it has, read from its own signature.
 
     A name that several kinds have is shown for each of them. DISTRIBUTION/NAME picks one of two that share a name.

@@ -20,7 +20,7 @@ def recipes() -> None:
 
 @recipes.command("list")
 @common
-def list_(output: Output) -> None:
+def _list(output: Output) -> None:
     """Every recipe in the box."""
     from ..recipes.load import load_recipe, recipe_names
 
@@ -45,7 +45,7 @@ def list_(output: Output) -> None:
 @recipes.command("show")
 @click.argument("name", type=RecipeName())
 @common
-def show(output: Output, name: str) -> None:
+def _show(output: Output, name: str) -> None:
     """The recipe NAME, word for word."""
     from ..recipes.load import load_recipe
 
@@ -65,7 +65,7 @@ def show(output: Output, name: str) -> None:
 @click.argument("name", type=RecipeName())
 @click.argument("destination", type=click.Path(path_type=Path), default=None, required=False)
 @common
-def copy(output: Output, name: str, destination: Path | None) -> None:
+def _copy(output: Output, name: str, destination: Path | None) -> None:
     """Write the recipe NAME to a file of your own (NAME.toml here, or DESTINATION). Nothing is overwritten."""
     from ..errors import RecipeError
     from ..recipes.load import load_recipe

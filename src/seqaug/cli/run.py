@@ -183,10 +183,9 @@ def _dry_run(output: Output, settings: RunSettings) -> None:
     ):
         return
     _describe(output, _planned(prepared))
-    origins = prepared.plan.origins
-    output.table(
-        ["value", "", "from"], [[path, _short(_at(prepared.plan.values, path)), origin] for path, origin in origins.items()]
-    )
+    values, origins = prepared.plan.values, prepared.plan.origins
+    shown = [path for path in origins if path.partition(".")[0] not in ("name", "paper", "handles")]
+    output.table(["path", "value", "from"], [[path, _short(_at(values, path)), origins[path]] for path in shown])
     rows = [[f"parameters of {name}", counted(count)] for name, count in found.parameters.items()]
     rows += [
         ["parameters in all", counted(sum(found.parameters.values()))],

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .main import say
-
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Output", "bytes_text", "common", "counted", "plain_rows", "print_json", "seconds_text"]
+__all__ = ["Output", "bytes_text", "colours", "common", "counted", "plain_rows", "print_json", "say", "seconds_text"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -104,6 +102,26 @@ def common(command: F) -> F:
     ):
         wrapped = decorate(wrapped)
     return wrapped  # type: ignore[return-value]
+
+
+def say(message: str, *, label: str = "") -> None:
+    """A line on stderr with a coloured label, where colours are welcome."""
+    if label:
+        head = f"{label}: "
+        if label == "stopped":
+            message = message.removeprefix("stopped. ")
+        colour = "red" if label == "error" else "yellow"
+        message = (click.style(head, fg=colour, bold=True) if colours() else head) + message
+    click.echo(message, err=True, color=colours() or None)
+
+
+def colours() -> bool:
+    """Whether stderr takes colours: NO_COLOR refuses them, FORCE_COLOR wants them, else a terminal that is not dumb."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def print_json(value: Any) -> None:

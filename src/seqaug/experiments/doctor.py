@@ -14,7 +14,7 @@ from typing import Literal
 
 from ..core import discovery
 from ..core.registries import REGISTRIES
-from ..data import catalog
+from ..data import catalog, shelf
 from ..errors import SeqaugError
 from ..recipes.load import load_recipe, recipe_names
 from ..recipes.plan import make_plan
@@ -105,15 +105,15 @@ def _data() -> Iterator[Check]:
         missing = not place.exists and place.label.startswith("SEQAUG_DATA")
         state = "" if place.exists else " does not exist" if missing else " (not there yet)"
         yield Check("data", "wrong" if missing else "fine", f"{place.label}: {place.path}{state}")
-    here = [entry.name for entry in catalog.entries() if entry.where is not None or entry.bundled]
-    absent = [entry.name for entry in catalog.entries() if entry.where is None and not entry.bundled]
+    here = [entry.name for entry in catalog.entries() if entry.where is not None]
+    absent = [entry.name for entry in catalog.entries() if entry.where is None]
     yield Check("data", "fine" if here else "wrong", f"on this machine: {', '.join(here) or 'nothing'}")
     if absent:
         yield Check("data", "note", f"not on this machine: {', '.join(absent)} (seqaug data get NAME)")
 
 
 def _writing() -> Iterator[Check]:
-    for label, path in (("runs", Path("runs")), ("downloads", _data_home())):
+    for label, path in (("runs", Path("runs")), ("data folder", shelf.data_folder()), ("downloads", shelf.downloads_folder())):
         folder = next(parent for parent in (path.absolute(), *path.absolute().parents) if parent.exists())
         try:
             with tempfile.TemporaryFile(dir=folder):
@@ -121,12 +121,6 @@ def _writing() -> Iterator[Check]:
             yield Check(label, "fine", f"{path} can be written")
         except OSError as error:
             yield Check(label, "wrong", f"nothing can be written in {folder}: {error.strerror or error}")
-
-
-def _data_home() -> Path:
-    """Where downloads go: the last of the places that are not bundled."""
-    places = [place.path for place in catalog.places() if "bundled" not in place.label.lower()]
-    return places[-1] if places else Path.home()
 
 
 _CHECKS: tuple[tuple[str, Callable[[], Iterator[Check]]], ...] = (

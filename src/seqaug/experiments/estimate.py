@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from ..core.items import CHUNK_BYTES, LEAST_ROWS
 from ..data.samples import Samples
-from ..data.split import HeldOut, Histories
 from ..evaluation.ranking import rank_held_out
 from ..recipes.assemble import assemble
 from ..training.fit import BatchReport, Fit
 from .environment import peak_device_memory, peak_memory
 from .prepare import Prepared
+from .rehearse import first_users
 
-__all__ = ["Estimate", "estimate", "first_users"]
+__all__ = ["Estimate", "estimate"]
 
 _BATCHES = 3
 _SECONDS = 5.0
@@ -24,7 +24,7 @@ _USERS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Sizes are exact. Seconds are of this machine, now, from `batches_timed` batches after a warm-up: expect them to be 20-30 % off.
+    """Sizes are exact. Seconds are of this machine, now, from `batches_timed` batches after a warm-up: 20-30 % off is usual.
 
     parameters: part -> numbers it trains. weights_bytes: the model once. training_bytes: weights, gradients, Adam's two
     moments and the copy of the best weights. scores_budget_bytes: the most that one chunk of catalogue scores takes.
@@ -62,7 +62,7 @@ def estimate(prepared: Prepared) -> Estimate:
             break
         float(report.loss)  # waits for the device, so that the clock means something
         marks.append(time.perf_counter())
-        if len(marks) > _BATCHES or marks[-1] - began > _SECONDS:
+        if len(marks) > _BATCHES or (len(marks) > 1 and marks[-1] - began > _SECONDS):
             break
     timed = len(marks) - 1
     # The first batch warms up; where there was no other it has to do.
@@ -89,10 +89,3 @@ def estimate(prepared: Prepared) -> Estimate:
         seconds_per_epoch=per_epoch,
         seconds_at_most=per_epoch * epochs,
     )
-
-
-def first_users(held_out: HeldOut, count: int) -> HeldOut:
-    """The questions of the first `count` users, or of all where there are fewer."""
-    offsets = held_out.inputs.offsets[: count + 1]
-    inputs = Histories(offsets, held_out.inputs.items[: int(offsets[-1])], held_out.inputs.num_items)
-    return HeldOut(held_out.users[:count], inputs, held_out.targets[:count])

@@ -42,9 +42,11 @@ def as_json(value: Any, *, indent: int | None = 2) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Put `text` in the place of whatever `path` holds."""
     with replacing(path) as file:
         file.write(text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Put `value` as JSON in the place of whatever `path` holds."""
     write_text(path, as_json(value) + "\n")

@@ -21,22 +21,21 @@ from torch import Tensor, nn
 from ..core.seeds import derived, seeded
 from ..core.step import Step
 from ..data.samples import Samples
-from ..data.split import leave_one_out
+from ..data.split import HeldOut, Histories, leave_one_out
 from ..data.synthetic import toy_world
 from ..errors import RecipeError, SeqaugError
 from ..evaluation.ranking import rank_held_out
 from ..recipes.assemble import assemble
-from .estimate import first_users
 from .settings import Precision
 
 if TYPE_CHECKING:
     from ..core.assembly import Assembly, Stage, Update
     from ..recipes.plan import Plan
 
-__all__ = ["Rehearsal", "rehearse"]
+__all__ = ["Rehearsal", "first_users", "rehearse"]
 
-_ROWS = 32
-_SCORED = 64
+_ROWS = 16
+_SCORED = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,3 +194,10 @@ def _line(trace: TracebackType | None) -> str:
         place = f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
         trace = trace.tb_next
     return place
+
+
+def first_users(held_out: HeldOut, count: int) -> HeldOut:
+    """The questions of the first `count` users, or of all where there are fewer."""
+    offsets = held_out.inputs.offsets[: count + 1]
+    inputs = Histories(offsets, held_out.inputs.items[: int(offsets[-1])], held_out.inputs.num_items)
+    return HeldOut(held_out.users[:count], inputs, held_out.targets[:count])

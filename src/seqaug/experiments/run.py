@@ -104,11 +104,11 @@ def run(settings: RunSettings) -> Iterator[Event]:
             done = len(events)
             kept = f"{done} finished epoch{'s are' if done != 1 else ' is'} kept" if done else "No epoch was finished yet"
             raise Interrupted(
-                f"stopped. {kept} in {folder.path}; the same command goes on from there:\n  {resume_command(settings)}"
+                f"stopped. {kept} in {folder.path}; the same command goes on from there:\n  {_resume_command(settings)}"
             ) from None
 
 
-def resume_command(settings: RunSettings) -> str:
+def _resume_command(settings: RunSettings) -> str:
     """What to type to go on. `--fresh` is left out: it would start over."""
     words = [word for word in settings.command if word != "--fresh"]
     return shlex.join(words) if words else f"seqaug run {shlex.quote(settings.recipe)} --data {shlex.quote(settings.data)}"
@@ -131,7 +131,7 @@ def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
         recipe=prepared.source.text,
         resolved=_resolved(prepared),
         environment=environment(device, {path: dict(known) for path, known in prepared.plugins.items()}),
-        command=shlex.join(settings.command) or resume_command(settings),
+        command=shlex.join(settings.command) or _resume_command(settings),
         fresh=settings.fresh,
     )
     peak_before = 0
