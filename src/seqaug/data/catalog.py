@@ -353,8 +353,7 @@ def _find_named(name: str, duplicates: Duplicates | None, k_core: int | None) ->
         raw = read(path, duplicates=duplicates or "keep", k_core=core)
         sequences, dropped, notes = _with_titles(raw.sequences, known, path), raw.dropped_users, raw.notes
     else:
-        sequences, dropped, more = prepared(loaded.sequences, duplicates=duplicates or "keep", k_core=core, source=name)
-        notes = [*loaded.notes, *more]
+        sequences, dropped, notes = prepared(loaded.sequences, duplicates=duplicates or "keep", k_core=core, source=name)
     return _loaded(name, sequences, path, loaded.format, notes, dropped, _options(options, None, None))
 
 

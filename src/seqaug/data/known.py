@@ -77,10 +77,14 @@ def what_differs(sequences: UserSequences, known: KnownData) -> list[str]:
         "repeats": "repeats",
     }
     return [
-        f"{getattr(found, name):,} {words} instead of {getattr(expected, name):,}"
+        f"{_shown(getattr(found, name))} {words} instead of {_shown(getattr(expected, name))}"
         for name, words in names.items()
         if getattr(found, name) != getattr(expected, name)
     ]
+
+
+def _shown(count: float) -> str:
+    return f"{int(count):,}" if count == int(count) else f"{count:,}"
 
 
 def _statistics(users: int, items: int, actions: int, shortest: int, median: float, longest: int, repeats: int) -> Statistics:
@@ -89,7 +93,7 @@ def _statistics(users: int, items: int, actions: int, shortest: int, median: flo
         items=items,
         actions=actions,
         average_length=actions / users,
-        median_length=median,
+        median_length=float(median),
         shortest=shortest,
         longest=longest,
         sparsity=1 - actions / (users * items),

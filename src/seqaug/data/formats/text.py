@@ -70,7 +70,7 @@ class TextFile:
             if head.startswith(signature):
                 raise DataError(f"{path} is {what}.")
         control = sum(byte < 32 and byte not in b"\t\n\r\f\v\x1b" for byte in head)
-        if 0 in head or control > len(head) // 100:
+        if 0 in head or control > 8 + len(head) // 100:
             raise DataError(f"{path} is a binary file, not text. Accepted are text files, plain or packed with gzip.")
         return file
 
