@@ -9,12 +9,32 @@ from pathlib import Path
 from policies.tree import ROOT, committed_files
 
 BUNDLED = ROOT / "src" / "seqaug" / "data" / "bundled"
-TEXT = {"", ".py", ".toml", ".md", ".yml", ".yaml", ".txt", ".cfg", ".ini", ".json", ".csv", ".tsv", ".dat", ".inter", ".html", ".css", ".sh"}
+TEXT = {
+    "",
+    ".py",
+    ".toml",
+    ".md",
+    ".yml",
+    ".yaml",
+    ".txt",
+    ".cfg",
+    ".ini",
+    ".json",
+    ".csv",
+    ".tsv",
+    ".dat",
+    ".inter",
+    ".html",
+    ".css",
+    ".sh",
+}
 DATA = {".gz", ".zip", ".bz2", ".xz", ".npz", ".npy", ".pt", ".pth", ".pkl", ".safetensors", ".parquet", ".db", ".sqlite"}
 LARGEST = 100_000
 
 # Folders that exist on the machine of whoever writes, and nowhere else. Put together here, so that this file passes too.
-MACHINE = re.compile(r"(?<![\w.~*-])/(?:" + "|".join(["wor" + "k", "roo" + "t", "far" + "m", "home/" + r"\w+", "Users/" + r"\w+"]) + r")/")
+MACHINE = re.compile(
+    r"(?<![\w.~*-])/(?:" + "|".join(["wor" + "k", "roo" + "t", "far" + "m", "home/" + r"\w+", "Users/" + r"\w+"]) + r")/"
+)
 
 
 def relative(path: Path) -> str:
@@ -69,7 +89,9 @@ def test_a_recipe_is_read_in_a_minute() -> None:
 
 
 def test_package_data_matches_the_files_that_lie_there() -> None:
-    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"]["seqaug"]
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["package-data"][
+        "seqaug"
+    ]
     package = ROOT / "src" / "seqaug"
     shipped = {path for pattern in patterns for path in package.glob(pattern) if path.is_file()}
     needed = {path for path in committed_files() if path.is_relative_to(package) and path.suffix not in (".py", ".pyc")}

@@ -129,7 +129,9 @@ def test_plugins_import_the_api_and_torch_and_nothing_else() -> None:
 def test_no_modules_import_each_other_in_a_ring() -> None:
     known = modules()
     graph = {
-        name: set(targets(module, known, for_types=False)) - {name, "seqaug"} for name, module in known.items() if name != "seqaug"
+        name: set(targets(module, known, for_types=False)) - {name, "seqaug"}
+        for name, module in known.items()
+        if name != "seqaug"
     }
     try:
         TopologicalSorter(graph).prepare()

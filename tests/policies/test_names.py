@@ -41,7 +41,9 @@ def method_in(identifier: str) -> str | None:
     return next((word for word in words(identifier) if word in WHOLE_WORDS), None)
 
 
-@pytest.mark.parametrize("spelling", ["SimDiffRec", "sim_diff_rec", "SIMDIFFRECLoss", "train_cl4srec", "ECLSRCritic", "ecl_sr", "DuoView"])
+@pytest.mark.parametrize(
+    "spelling", ["SimDiffRec", "sim_diff_rec", "SIMDIFFRECLoss", "train_cl4srec", "ECLSRCritic", "ecl_sr", "DuoView"]
+)
 def test_spellings_of_methods_are_recognised(spelling: str) -> None:
     assert method_in(spelling) is not None
 

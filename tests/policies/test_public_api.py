@@ -24,6 +24,15 @@ def definitions(module: Module) -> dict[str, ast.ClassDef | ast.FunctionDef | as
     }
 
 
+def is_subcommand(node: ast.AST) -> bool:
+    """`@data.command("list")`: reached through its group, and named so that it hides no builtin."""
+    marks = getattr(node, "decorator_list", [])
+    return any(
+        isinstance(mark, ast.Call) and ast.unparse(mark.func).endswith(".command") and ast.unparse(mark.func) != "click.command"
+        for mark in marks
+    )
+
+
 def with_code() -> list[Module]:
     """Every module that holds more than a docstring."""
     return [
@@ -48,10 +57,12 @@ def test_all_lists_every_public_class_and_function_and_nothing_private() -> None
         names = exported(module)
         if names is None:
             continue
-        public = {name for name in definitions(module) if not name.startswith("_")}
+        public = {name for name, node in definitions(module).items() if not name.startswith("_") and not is_subcommand(node)}
         wrong += [f"{module.name}: {name} is public and not in __all__" for name in sorted(public - set(names))]
         wrong += [f"{module.name}: {name} stands twice in __all__" for name in {n for n in names if names.count(n) > 1}]
-        wrong += [f"{module.name}: {n} is private and in __all__" for n in names if n.startswith("_") and not n.startswith("__")]
+        wrong += [
+            f"{module.name}: {n} is private and in __all__" for n in names if n.startswith("_") and not n.startswith("__")
+        ]
     assert not wrong, "\n".join(wrong)
 
 

@@ -58,7 +58,14 @@ def unseeded(tree: ast.AST) -> list[tuple[int, str]]:
 
 @pytest.mark.parametrize(
     "line",
-    ["torch.rand_like(logits)", "torch.randperm(5)", "mask.bernoulli_(0.5)", "np.random.rand(3)", "random.choice(x)", "np.random.default_rng()"],
+    [
+        "torch.rand_like(logits)",
+        "torch.randperm(5)",
+        "mask.bernoulli_(0.5)",
+        "np.random.rand(3)",
+        "random.choice(x)",
+        "np.random.default_rng()",
+    ],
 )
 def test_a_draw_without_a_generator_is_found(line: str) -> None:
     assert unseeded(ast.parse(line))
