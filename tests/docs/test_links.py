@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from docs.pages import PAGES, ROOT, anchors, name_of, prose
 
 DOCS = ROOT / "docs"

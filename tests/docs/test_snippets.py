@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from docs.pages import PAGES, ROOT, Block, blocks, name_of
 
 WITH_BLOCKS = [page for page in PAGES if blocks(page)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+
 from policies.tree import ROOT, modules
 
 DOCS = ROOT / "docs"

@@ -7,6 +7,7 @@ import tomllib
 from graphlib import CycleError, TopologicalSorter
 
 import pytest
+
 from policies.tree import ROOT, Module, modules, targets
 
 # A part of seqaug -> the parts that it may import, besides itself.

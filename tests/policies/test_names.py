@@ -6,6 +6,7 @@ import ast
 import re
 
 import pytest
+
 from policies.tree import modules
 
 METHODS = (

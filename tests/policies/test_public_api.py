@@ -6,6 +6,7 @@ import ast
 import importlib
 
 import pytest
+
 from policies.tree import Module, modules
 
 

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 import pytest
+
 from policies.tree import modules
 
 # Functions of torch and methods of tensors that draw. All of them take `generator=`, but for the *_like ones,

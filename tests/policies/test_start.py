@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from policies.tree import modules
 
 HEAVY = ("torch", "matplotlib", "sklearn", "scipy")
