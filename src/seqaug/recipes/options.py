@@ -99,6 +99,8 @@ def _read(cls: type[Any]) -> Signature:
             if name in ("use", "weight", "from_epoch"):
                 raise _fault(cls, f"its option cannot be called {name!r}: that key of the table belongs to the recipe")
             options[name] = _option(name, hints[name], parameter.default)
+            if options[name].kind == "plugin" and parameter.default not in (MISSING, None):
+                raise _fault(cls, f"its option {name!r} has an object for a default; say Annotated[..., Use(...)] instead")
         elif parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
             raise _fault(
                 cls,
@@ -168,7 +170,9 @@ def _model(cls: type[Any], options: Mapping[str, Option]) -> type[BaseModel]:
     }
     try:
         model: type[BaseModel] = create_model(
-            cls.__name__, __config__=ConfigDict(extra="forbid", strict=True, validate_default=True), **fields
+            cls.__name__,
+            __config__=ConfigDict(extra="forbid", strict=True, validate_default=True, allow_inf_nan=False),
+            **fields,
         )
     except PydanticUserError as error:
         raise _fault(cls, str(error).splitlines()[0]) from error
@@ -204,6 +208,8 @@ def complaints(error: ValidationError) -> Iterator[tuple[str, str]]:
         match one["type"]:
             case "missing":
                 yield key, "is missing"
+            case "extra_forbidden":
+                yield key, "is not known here"
             case "literal_error":
                 expected = re.findall(r"'([^']*)'", one.get("ctx", {}).get("expected", ""))
                 known = ", ".join(expected)
