@@ -19,7 +19,9 @@ from seqaug.experiments.folder import Identity, RunFolder
 
 def identity(**changes: Any) -> Identity:
     recipe = {"items": {"dim": 8}, "training": {"epochs": 2}}
-    return Identity(**{"recipe": recipe, "data": "d" * 64, "seed": 0, "precision": "float32", "plugins": {"scorer": "x"}, **changes})
+    return Identity(
+        **{"recipe": recipe, "data": "d" * 64, "seed": 0, "precision": "float32", "plugins": {"scorer": "x"}, **changes}
+    )
 
 
 def begun(path: Path, **changes: Any) -> RunFolder:
@@ -169,7 +171,11 @@ def test_events_are_replaced_by_what_the_state_knows(tmp_path: Path) -> None:
 
 def test_two_holders_of_one_folder_are_refused_even_in_one_process(tmp_path: Path) -> None:
     first, second = RunFolder(tmp_path, identity()), RunFolder(tmp_path, identity())
-    with first.lock(), pytest.raises(SeqaugError, match=f"in use by another process \\(process {os.getpid()}\\)"), second.lock():
+    with (
+        first.lock(),
+        pytest.raises(SeqaugError, match=f"in use by another process \\(process {os.getpid()}\\)"),
+        second.lock(),
+    ):
         pass
     with second.lock():
         pass

@@ -206,7 +206,7 @@ def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
     )
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in assembly.model.state_dict().items()}
     with replacing(folder.path / "model.safetensors") as file:
-        file.write(save(weights, metadata={"format": "pt", "seqaug": found["seqaug"], "hash": prepared.identity.hash}))
+        file.write(save(weights, metadata={"run": prepared.identity.hash}))
     write_per_user(folder.path / "per_user.npz", split.sequences, test)
     folder.finish(found)
     yield Finished({**found, "hash": prepared.identity.hash}, folder.path, from_cache=False)
