@@ -32,6 +32,9 @@ GIVEN = ("dim", "max_length", "num_items", "steps")
 NAMES = (ViewName, EncoderName, DiffusionName, HeadName)
 MISSING: Any = inspect.Parameter.empty
 
+# A default is checked like any other value; an infinity would not survive resolved.json.
+STRICT = ConfigDict(extra="forbid", strict=True, validate_default=True, allow_inf_nan=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -169,17 +172,13 @@ def _model(cls: type[Any], options: Mapping[str, Option]) -> type[BaseModel]:
         if one.kind == "value"
     }
     try:
-        model: type[BaseModel] = create_model(
-            cls.__name__,
-            __config__=ConfigDict(extra="forbid", strict=True, validate_default=True, allow_inf_nan=False),
-            **fields,
-        )
+        model: type[BaseModel] = create_model(cls.__name__, __config__=STRICT, **fields)
     except PydanticUserError as error:
         raise _fault(cls, str(error).splitlines()[0]) from error
     for one in options.values():
         if one.kind == "value" and one.default is not MISSING:
             try:
-                TypeAdapter(one.annotation, config=ConfigDict(strict=True)).validate_python(one.default)
+                TypeAdapter(one.annotation, config=STRICT).validate_python(one.default)
             except ValidationError as error:
                 raise _fault(
                     cls, f"the default of its option {one.name!r} breaks its own type: {error.errors()[0]['msg']}"
@@ -298,12 +297,12 @@ def _marked(marks: list[Any], key: str) -> list[Any]:
 
 
 def _documented(cls: type[Any]) -> dict[str, str]:
-    """What the docstrings say as "name: sentence." at the start of a line, or after a sentence on one."""
-    text = " ".join(
-        " ".join(inspect.cleandoc(part).splitlines()) for part in (cls.__doc__, getattr(cls.__init__, "__doc__", None)) if part
-    )
+    """What the docstrings say as "name: sentences." at the start of a paragraph or after a sentence."""
     found: dict[str, str] = {}
-    for names, what in re.findall(r"(?:^|(?<=[.;)] ))((?:\w+, )*\w+): (.*?)(?=[.;)] (?:\w+, )*\w+: |$)", text):
-        for name in names.split(", "):
-            found.setdefault(name, what.rstrip(" .;") + ".")
+    for text in (cls.__doc__, getattr(cls.__init__, "__doc__", None)):
+        for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text or "")):
+            flat = " ".join(paragraph.split())
+            for names, what in re.findall(r"(?:^|(?<=[.;)] ))((?:\w+, )*\w+): (.*?)(?=[.;)] (?:\w+, )*\w+: |$)", flat):
+                for name in names.split(", "):
+                    found.setdefault(name, what.rstrip(" .;") + ".")
     return found
