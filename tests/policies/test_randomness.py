@@ -12,7 +12,8 @@ from policies.tree import modules
 # Functions of torch and methods of tensors that draw. All of them take `generator=`, but for the *_like ones,
 # which older versions of torch cannot give one: those have no place here at all.
 DRAW = {
-    "rand", "randn", "randint", "randperm", "multinomial", "bernoulli", "normal", "poisson", "rand_like", "randn_like", "randint_like",
+    "rand", "randn", "randint", "randperm", "multinomial", "bernoulli", "normal", "poisson",
+    "rand_like", "randn_like", "randint_like",
     "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_", "uniform_",
 }  # fmt: skip
 # What is seeded from outside, under `seeded(...)`, because torch's own modules draw from the global state too: initialisation
