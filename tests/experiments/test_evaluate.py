@@ -48,7 +48,7 @@ def test_changed_weights_are_noticed(finished: Path) -> None:
     save_file(weights, finished / "model.safetensors")
     found = evaluate(finished)
     assert not found.equal
-    assert any(line.startswith("test hr@") or line.startswith("test ndcg@") for line in found.differences)
+    assert any(line.startswith(("test hr@", "test ndcg@")) for line in found.differences)
     assert any("per_user.npz: rank differs for" in line for line in found.differences)
 
 

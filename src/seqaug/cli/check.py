@@ -27,6 +27,9 @@ def check(ctx: click.Context, /, output: Output, recipe: str, data: str | None, 
 
     Takes about a second. Ends with exit code 5 where something is wrong, and prints all of it at once.
     """
+    from ..recipes.load import load_recipe
+
+    source = load_recipe(recipe)  # a slip of the pen is answered before torch is imported
     changes = patches(options)
 
     import torch
@@ -34,13 +37,11 @@ def check(ctx: click.Context, /, output: Output, recipe: str, data: str | None, 
     from ..errors import RecipeError
     from ..experiments.environment import chosen_device
     from ..experiments.rehearse import rehearse
-    from ..recipes.load import load_recipe
     from ..recipes.plan import make_plan
 
     if options["threads"] is not None:
         torch.set_num_threads(options["threads"])
     device = chosen_device(options["device"])
-    source = load_recipe(recipe)
     try:
         plan = make_plan(source, data=data, ablation=options["ablation"], patches=changes)
         rehearsal = rehearse(plan, device=device, precision=options["precision"], seed=options["seed"])

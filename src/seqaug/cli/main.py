@@ -46,6 +46,10 @@ _VERBS = {
 }
 
 
+class _ReaderGone(Exception):
+    """Whoever read our stdout closed it."""
+
+
 class Verbs(click.Group):
     """A group that suggests the nearest name for an unknown one."""
 
@@ -73,6 +77,12 @@ class _Seqaug(Verbs):
         assert isinstance(command, click.Command)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReaderGone from None  # as an OSError, click would make a failure of it
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_VERBS.items()))
@@ -96,7 +106,7 @@ class _Seqaug(Verbs):
                 answer = super().main(given, prog_name, standalone_mode=False, **extra)
                 sys.stdout.flush()
                 return answer if isinstance(answer, int) else 0
-            except BrokenPipeError:
+            except (_ReaderGone, BrokenPipeError):
                 raise
             except (SeqaugError, click.ClickException, click.Abort, KeyboardInterrupt) as error:
                 if "--debug" in own:
@@ -106,7 +116,7 @@ class _Seqaug(Verbs):
                 if "--debug" in own:
                     _print_traceback()
                 return _refuse(error, as_json="--json" in own)
-        except BrokenPipeError:
+        except (_ReaderGone, BrokenPipeError):
             # Python would complain once more when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 141
@@ -173,8 +183,8 @@ def _no_such_option(error: click.NoSuchOption) -> str:
     near = did_you_mean(name, known)
     where = f" {ctx.command_path}" if ctx is not None else ""
     own = ""
-    if not near and "--with" in known and name.startswith("--"):
-        own = f" A handle of the recipe is reached by --with {name[2:]}=PLUGIN, any of its values by -s PATH=VALUE."
+    if "--with" in known and name.startswith("--"):
+        own = f" If the recipe has such a handle: --with {name[2:]}=PLUGIN; any of its values: -s PATH=VALUE."
     return f"there is no option {name} of{where}.{near}{own}"
 
 

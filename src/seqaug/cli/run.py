@@ -63,7 +63,9 @@ def run(output: Output, recipe: str, data: str, dry_run: bool, **options: Any) -
     What changes a recipe, the later wins: its own variant for the data set, an ablation, the environment, -s, flags.
     """
     from ..experiments.settings import RunSettings
+    from ..recipes.load import load_recipe
 
+    load_recipe(recipe)  # a slip of the pen is answered before torch is imported
     settings = RunSettings(
         recipe=recipe,
         data=data,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..core.items import CHUNK_BYTES, LEAST_ROWS
 from ..data.samples import Samples
+from ..evaluation.metrics import METRICS
 from ..evaluation.ranking import rank_held_out
 from ..recipes.assemble import assemble
 from ..training.fit import BatchReport, Fit
@@ -54,7 +55,14 @@ def estimate(prepared: Prepared) -> Estimate:
     )
     assembly = assemble(plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=seed, device=device)
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in assembly.model.parts().items()}
-    fit = Fit(assembly, samples, seed=seed, options=plan.training, validate=dict, precision=prepared.settings.precision)
+    fit = Fit(
+        assembly,
+        samples,
+        seed=seed,
+        options=plan.training,
+        validate=lambda: dict.fromkeys(METRICS, 0.0),
+        precision=prepared.settings.precision,
+    )
     marks: list[float] = []
     began = time.perf_counter()
     for report in fit.reports():
