@@ -89,6 +89,11 @@ class Registry(Generic[P]):
         return self.kind.removesuffix("s").replace("_", " ")
 
     @property
+    def a_noun(self) -> str:
+        """ "a noise source", "an encoder"."""
+        return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
+
+    @property
     def protocol(self) -> type[Any]:
         """The interface that its plugins keep."""
         found = discovery.load(self.protocol_path)
@@ -101,7 +106,7 @@ class Registry(Generic[P]):
         A class defined again (a notebook cell run twice) takes the place of its earlier self.
         """
         if not name or "/" in name:
-            raise PluginError(f"a {self.noun} cannot be called {name!r}: a name is not empty and has no slash")
+            raise PluginError(f"{self.a_noun} cannot be called {name!r}: a name is not empty and has no slash")
 
         def mark(cls: C) -> C:
             others = [one for one in self._marked.get(name, []) if _value_of(one) != _value_of(cls)]
@@ -166,7 +171,7 @@ class Registry(Generic[P]):
         if len(found) > 1:
             claims = " and ".join(f"{info.source} ({info.origin})" for info, _ in found)
             picks = " or ".join(f'use = "{info.source}/{info.name}"' for info, _ in found)
-            raise PluginError(f"two plugins are a {self.noun} called {short!r}: {claims}. Write {picks} to pick one.")
+            raise PluginError(f"two plugins are {self.a_noun} called {short!r}: {claims}. Write {picks} to pick one.")
         return found[0]
 
     def _without_doubles(self, found: list[tuple[PluginInfo, type[Any] | None]]) -> list[tuple[PluginInfo, type[Any] | None]]:
@@ -198,7 +203,7 @@ class Registry(Generic[P]):
         if id(found) not in self._checked:
             problems = list(_departures(found, self.protocol))
             if problems:
-                raise PluginError(f"{who} does not keep the interface of a {self.noun}:\n" + "\n".join(problems))
+                raise PluginError(f"{who} does not keep the interface of {self.a_noun}:\n" + "\n".join(problems))
             self._checked[id(found)] = found
         return found
 

@@ -105,6 +105,6 @@ def _check_attributes(chosen: Chosen, thing: Any) -> None:
     promised = [*protocol.__annotations__, *(name for name, one in vars(protocol).items() if isinstance(one, property))]
     for name in promised:
         if not hasattr(thing, name):
-            noun = REGISTRIES[chosen.info.kind].noun
-            what = f"does not keep the interface of a {noun}: it has no attribute {name!r}"
+            noun = REGISTRIES[chosen.info.kind].a_noun
+            what = f"does not keep the interface of {noun}: it has no attribute {name!r}"
             raise PluginError(f"{chosen.path}: {_who(chosen)} {what}")

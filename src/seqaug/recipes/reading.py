@@ -101,13 +101,13 @@ class Reader:
         if raw is MISSING:
             if use is None:
                 known = ", ".join(str(info) for info in registry.all())
-                self.problem(path, f"is missing: name a {registry.noun}\n  known: {known or 'none'}")
+                self.problem(path, f"is missing: name {registry.a_noun}\n  known: {known or 'none'}")
                 return None, None
             raw = {}
         if isinstance(raw, str):
             raw = {"use": raw}
         if not isinstance(raw, dict):
-            self.problem(path, f"should be a {registry.noun}, its name or a table with `use`; found {raw!r}")
+            self.problem(path, f"should be {registry.a_noun}, its name or a table with `use`; found {raw!r}")
             return None, None
         name = raw.get("use", use.name if use is not None else None)
         if not isinstance(name, str):
