@@ -15,9 +15,9 @@ from seqaug.data.sequences import UserSequences
 
 Histories = list[tuple[str, list[str]]]
 
-histories = st.dictionaries(st.text("abc01é", min_size=1, max_size=3), st.lists(st.sampled_from("pqrstuv"), max_size=12), max_size=8).map(
-    lambda drawn: list(drawn.items())
-)  # fmt: skip
+user_names = st.text("abc01é", min_size=1, max_size=3)
+lists_of_items = st.lists(st.sampled_from("pqrstuv"), max_size=12)
+histories = st.dictionaries(user_names, lists_of_items, max_size=8).map(lambda drawn: list(drawn.items()))
 
 
 def naive_core(data: Histories, k: int) -> Histories:
