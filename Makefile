@@ -9,6 +9,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 RUN    ?=
 TESTS  ?=
+BENCH  ?=
 
 bin  := $(VENV)/bin
 pip  := $(bin)/python -m pip --disable-pip-version-check
@@ -37,8 +38,8 @@ types: $(VENV)/.stamp-dev ## mypy --strict on src
 docs: $(VENV)/.stamp-dev ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
 
-bench: $(VENV)/.stamp-run ## time an epoch against its own matrix products
-	@for script in benchmarks/*.py; do echo "== $$script"; $(bin)/python "$$script" || exit 1; done
+bench: $(VENV)/.stamp-run ## time an epoch against its own matrix products; make bench BENCH="--data beauty"
+	$(bin)/python benchmarks/epoch.py $(BENCH)
 
 clean: ## remove what make and the tools made (runs/ stays)
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis src/seqaug.egg-info
