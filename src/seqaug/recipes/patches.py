@@ -16,7 +16,7 @@ from typing import Any
 from ..core.discovery import normalised
 from ..errors import RecipeError, did_you_mean
 
-__all__ = ["Patch", "Patched", "parse_path", "parse_plugin_flag", "parse_set", "path_text"]
+__all__ = ["Patch", "Patched", "parse_path", "parse_plugin_flag", "parse_set", "parse_value", "path_text"]
 
 SECTIONS = (
     "data",
