@@ -188,6 +188,11 @@ def test_a_file_that_only_bears_a_known_name_is_refused_with_what_differs(
     assert f"--data {tmp_path / 'beauty' / 'sequences.txt'}" in text
 
 
+def test_a_file_that_is_a_known_data_set_is_recognised(home: Path) -> None:
+    loaded = catalog.find(catalog.BUNDLED / "movietweetings-100k" / "ratings.dat.gz", k_core=5)
+    assert "these are the sequences of the known data set movietweetings" in loaded.notes
+
+
 def test_options_of_files_are_refused_with_a_name(home: Path) -> None:
     assert "columns, min_rating: only for files" in message(
         catalog.find, "movietweetings", columns=Columns(user="u"), min_rating=3.0

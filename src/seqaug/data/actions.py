@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seqaug.data.sequences import UserSequences
+from .sequences import UserSequences
 
 __all__ = ["Actions", "Duplicates", "Numbering", "keep_mask", "renumbered", "sequences_from"]
 

@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from seqaug.data import shelf
-from seqaug.data.download import Progress, download
-from seqaug.data.formats.titles import read_titles, titles_through
-from seqaug.data.known import KNOWN, KnownData, fingerprint, what_differs
-from seqaug.data.readers import Columns, Duplicates, Order, Reading, format_of, prepared, read
-from seqaug.data.sequences import Statistics, UserSequences
-from seqaug.errors import DataError, did_you_mean
+from ..errors import DataError, did_you_mean
+from . import shelf
+from .download import Progress, download
+from .formats.titles import read_titles, titles_through
+from .known import KNOWN, KnownData, fingerprint, what_differs
+from .readers import Columns, Duplicates, Order, Reading, format_of, prepared, read
+from .sequences import Statistics, UserSequences
 
 __all__ = [
     "KNOWN",
@@ -158,6 +158,9 @@ def find(
         order=order,
         titles=titles,
     )
+    same = next((known.name for known in KNOWN.values() if reading.sequences.sha256 in known.sha256), None)
+    if same:
+        reading.notes.append(f"these are the sequences of the known data set {same}")
     options = {"duplicates": duplicates, "k_core": k_core or None, "min_rating": min_rating, "period": period, "order": order}
     return Loaded(
         name=path.name.removesuffix(".gz").rsplit(".", 1)[0],

@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from seqaug.errors import DataError
+from ..errors import DataError
 
 __all__ = ["Progress", "download"]
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from seqaug.data.sequences import Statistics, UserSequences
+from .sequences import Statistics, UserSequences
 
 __all__ = ["KNOWN", "Address", "KnownData", "fingerprint", "what_differs"]
 

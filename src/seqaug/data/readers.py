@@ -20,10 +20,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from seqaug.data.actions import Actions, Duplicates, keep_mask, renumbered, sequences_from
-from seqaug.data.formats.columns import Columns, named_like
-from seqaug.data.formats.sequence_lines import read_sequence_lines, refuse_header
-from seqaug.data.formats.tables import (
+from ..errors import DataError
+from .actions import Actions, Duplicates, keep_mask, renumbered, sequences_from
+from .formats.columns import Columns, named_like
+from .formats.sequence_lines import read_sequence_lines, refuse_header
+from .formats.tables import (
     Table,
     Wanted,
     delimiter_of,
@@ -33,10 +34,9 @@ from seqaug.data.formats.tables import (
     separated_table,
     typed_table,
 )
-from seqaug.data.formats.text import TextFile, malformed, shown
-from seqaug.data.formats.titles import read_titles, titles_beside
-from seqaug.data.sequences import UserSequences
-from seqaug.errors import DataError
+from .formats.text import TextFile, malformed, shown
+from .formats.titles import read_titles, titles_beside
+from .sequences import UserSequences
 
 __all__ = ["MIN_ITEMS", "Columns", "Duplicates", "Order", "Reading", "format_of", "prepared", "read"]
 

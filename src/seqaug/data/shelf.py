@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from seqaug.data.sequences import UserSequences
-from seqaug.errors import DataError
+from ..errors import DataError
+from .sequences import UserSequences
 
 __all__ = ["about", "check_name", "data_folder", "downloads_folder", "load", "save", "shelved"]
 

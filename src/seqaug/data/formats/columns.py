@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqaug.errors import DataError, did_you_mean
+from ...errors import DataError, did_you_mean
 
-__all__ = ["Columns", "FoundColumns", "find_columns", "named_like"]
+__all__ = ["Columns", "FoundColumns", "find_columns", "named_like", "plain"]
 
 # Without case, spaces, dots and underscores: `userId`, `user_id` and `User ID` are one name. The earlier name wins
 # where a file has several: Amazon's `parent_asin` stands for all colours and sizes of one `asin`, and `unixReviewTime`

@@ -6,9 +6,9 @@ from itertools import chain
 
 import numpy as np
 
-from seqaug.data.actions import Actions, Numbering
-from seqaug.data.formats.text import TextFile, malformed, shown
-from seqaug.errors import DataError
+from ...errors import DataError
+from ..actions import Actions, Numbering
+from .text import TextFile, malformed, shown
 
 __all__ = ["read_sequence_lines", "refuse_header"]
 

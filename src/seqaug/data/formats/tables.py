@@ -16,13 +16,23 @@ from typing import NoReturn, Protocol
 
 import numpy as np
 
-from seqaug.data.actions import Actions, Numbering
-from seqaug.data.formats.columns import Columns, FoundColumns, find_columns, named_like
-from seqaug.data.formats.text import TextFile, malformed, shown
-from seqaug.data.formats.times import EXPECTED, TimeColumn, TimeKind, exact_time, kind_of
-from seqaug.errors import DataError
+from ...errors import DataError
+from ..actions import Actions, Numbering
+from .columns import Columns, FoundColumns, find_columns, named_like
+from .text import TextFile, malformed, shown
+from .times import EXPECTED, TimeColumn, TimeKind, exact_time, kind_of
 
-__all__ = ["Table", "Wanted", "delimiter_of", "json_table", "movie_table", "read_table", "separated_table", "typed_table"]
+__all__ = [
+    "Rows",
+    "Table",
+    "Wanted",
+    "delimiter_of",
+    "json_table",
+    "movie_table",
+    "read_table",
+    "separated_table",
+    "typed_table",
+]
 
 CHUNK = 1 << 16
 TYPED = re.compile(r"([^:]+):(token|token_seq|float|float_seq)")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn, TextIO
 
-from seqaug.errors import DataError
+from ...errors import DataError
 
 __all__ = ["TextFile", "malformed", "shown"]
 

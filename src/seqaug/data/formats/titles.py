@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from seqaug.data.formats.columns import named_like, plain
-from seqaug.data.formats.text import TextFile
-from seqaug.errors import DataError
+from ...errors import DataError
+from .columns import named_like, plain
+from .text import TextFile
 
 __all__ = ["read_titles", "titles_beside", "titles_through"]
 
