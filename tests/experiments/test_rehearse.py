@@ -160,3 +160,7 @@ def test_a_part_that_no_gradient_reaches_is_named() -> None:
 def test_every_problem_is_told_at_once() -> None:
     found = problems(planned("cl4srec", loss={"use": "test_vector"}, objectives__contrast={"use": "test_vector"}))
     assert [problem.partition(":")[0] for problem in found] == ["objectives.recommendation", "objectives.contrast"]
+
+
+def test_a_part_whose_terms_all_have_weight_zero_may_rest() -> None:
+    rehearse(planned(objectives__contrast__weight=0, objectives__denoising__weight=0))

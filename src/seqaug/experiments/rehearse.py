@@ -76,9 +76,11 @@ def rehearse(plan: Plan, *, device: torch.device | str = "cpu", precision: Preci
                 with _naming(assembly, path, problems):
                     start_epoch(assembly.model.items, 0)
         terms: dict[str, float] = {}
+        # A recipe without [[stages]] says nothing about what moves: a part may then rest because its terms have weight 0.
+        may_rest = "stages" not in plan.values and any(term.share.weight == 0 for term in plan.objectives.values())
         for stage in assembly.stages:
             for number, update in enumerate(stage.updates):
-                _one_step(assembly, samples, stage, update, number, seed, precision, problems, terms)
+                _one_step(assembly, samples, stage, update, number, seed, precision, problems, terms, may_rest)
         if not problems:  # a model that cannot take a step says nothing new when it is asked for scores
             with _naming(assembly, "scorer", problems):
                 rank_held_out(assembly, first_users(split.test, _SCORED), seed=seed, device=device)
@@ -98,6 +100,7 @@ def _one_step(
     precision: Precision,
     problems: list[str],
     terms: dict[str, float],
+    may_rest: bool,
 ) -> None:
     """Every term of one update, and its gradient."""
     model = assembly.model.train()
@@ -142,17 +145,19 @@ def _one_step(
             return
         with _naming(assembly, where, problems):
             total.backward()  # type: ignore[no-untyped-call]
-            _check_gradients({name: parts[name] for name in update.moves}, where, problems)
+            _check_gradients({name: parts[name] for name in update.moves}, where, problems, may_rest)
     finally:
         for part in parts.values():
             part.requires_grad_(True)
             part.zero_grad(set_to_none=True)
 
 
-def _check_gradients(parts: Mapping[str, nn.Module], where: str, problems: list[str]) -> None:
+def _check_gradients(parts: Mapping[str, nn.Module], where: str, problems: list[str], may_rest: bool) -> None:
     for name, part in parts.items():
         parameters = list(part.parameters())
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if parameters and not gradients and may_rest:
+            continue
         if parameters and not gradients:
             problems.append(f"{name}: no gradient reaches this part, although {where} moves it: no term of the update uses it.")
         elif any(not bool(torch.isfinite(gradient).all()) for gradient in gradients):
