@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqaug.api import Layout, Recommender
+from seqaug.api import Layout, PositionSelector, Recommender, Schedule
 from seqaug.core.assembly import Assembly
 from seqaug.errors import PluginError, RecipeError
 from seqaug.recipes.assemble import assemble
@@ -165,3 +165,38 @@ def test_a_part_that_is_no_module_is_refused(plan: Planner, mark: Mark) -> None:
     mark("encoders", "plain", NotAModule)
     with pytest.raises(PluginError, match=r"encoders.main: plain .* has to be an nn.Module"):
         made(plan(SMALL, ("encoder", "plain")))
+
+
+def test_two_encoders_of_one_kind_do_not_start_alike_and_neither_changes_the_other(plan: Planner) -> None:
+    alone = weights(made(plan(SMALL)), "encoders.main.")
+    both = made(plan(SMALL + '[encoders.second]\nuse = "gru"\n'))
+    assert same(alone, weights(both, "encoders.main."))
+    second = {name.replace("second", "main"): value for name, value in weights(both, "encoders.second.").items()}
+    assert second.keys() == alone.keys()
+    assert not same(alone, second)
+
+
+class Stepwise:
+    def __init__(self, steps: int, /) -> None:
+        self.steps = steps
+
+    def select(self, evidence: object, generator: object) -> object: ...
+
+
+class Scheduled:
+    view_names: tuple[str, ...] = ()
+
+    def __init__(self, *, selector: PositionSelector, schedule: Schedule) -> None:
+        self.selector, self.schedule = selector, schedule
+
+    def views(self, step: object) -> tuple[()]:
+        return ()
+
+
+def test_a_schedule_tells_its_steps_to_the_plugins_beside_it_wherever_it_stands(plan: Planner, mark: Mark) -> None:
+    mark("position_selectors", "stepwise", Stepwise)
+    mark("augmenters", "scheduled", Scheduled)
+    text = SMALL + '[augmenters.a]\nuse = "scheduled"\nselector = "stepwise"\nschedule = { use = "convex", steps = 7 }\n'
+    selector = made(plan(text)).plugins["augmenters.a.selector"]
+    assert isinstance(selector, Stepwise)
+    assert selector.steps == 7
