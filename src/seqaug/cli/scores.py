@@ -13,7 +13,7 @@ __all__ = ["print_result", "score_rows", "score_table"]
 
 _PARTS = (("valid", "valid"), ("test", "test"), ("test_unseen", "test unseen"))
 _NAMES = tuple((kind, k) for kind in ("hr", "ndcg", "mrr") for k in (5, 10, 20))
-_WIDTH = 78
+_WIDTH = 85
 
 
 def score_rows(metrics: Mapping[str, Mapping[str, float]]) -> list[list[str]]:
