@@ -53,9 +53,11 @@ class Watch(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
         self.asked: list[tuple[list[int], bool, bool]] = []
+        self.given: list[Tensor] = []
 
     def forward(self, noised: Tensor, step: Tensor, condition: Tensor | None, layout: Any, /) -> Tensor:
         self.asked.append((step.tolist(), self.training, torch.is_grad_enabled()))
+        self.given.append(noised.detach())
         return noised * self.scale
 
 
@@ -233,14 +235,20 @@ def test_only_corrupted_positions_are_noised() -> None:
         def select(self, evidence: Evidence, generator: Generator) -> Tensor:
             return evidence.layout.from_start % 2 == 0
 
-    step = made(denoised(corrupt=Even()))
+    step, watch = watched(corrupt=Even())
     restoration = step.view("diffused.restored").restoration
     assert restoration is not None and restoration.corrupted is not None
     same = (restoration.noised == restoration.clean).all(1)
     assert torch.equal(same, step.batch.layout.from_start % 2 == 1)
+    step.view("diffused.positive")
+    diffusion, layout = step.model.diffusion(), step.batch.layout
+    with torch.no_grad():
+        clean = step.embedded() + diffusion.time(torch.full_like(layout.lengths, 1000))[layout.sequence]
+    assert torch.equal((watch.given[-1] == clean).all(1), ~restoration.corrupted)  # the last step likewise
 
 
-def test_selectors_and_samplers_are_told_the_originals_the_noised_positions_and_the_scores() -> None:
+@pytest.mark.parametrize("confidence_step", ["last", "drawn"])
+def test_selectors_and_samplers_are_told_the_originals_the_noised_positions_and_the_scores(confidence_step: str) -> None:
     told: list[Evidence] = []
 
     class Listening:
@@ -248,12 +256,15 @@ def test_selectors_and_samplers_are_told_the_originals_the_noised_positions_and_
             told.append(evidence)
             return evidence.items[:, None].expand(-1, count)
 
-    step = made(denoised(positive=Listening()))
+    step = made(denoised(positive=Listening(), confidence_step=confidence_step))
     step.view("diffused.positive")
     (evidence,) = told
     assert torch.equal(evidence.targets, step.batch.items) and evidence.corrupted is not None and evidence.corrupted.all()
     assert isinstance(evidence.scores, ItemScores)
-    assert torch.equal(evidence.scores.top(1)[0][:, 0], scores_from_t(step).argmax(1) + 1)
+    restoration = step.view("diffused.restored").restoration
+    assert restoration is not None
+    best = scores_from_t(step).argmax(1) + 1 if confidence_step == "last" else restoration.scores.top(1)[0][:, 0]
+    assert torch.equal(evidence.scores.top(1)[0][:, 0], best)
     assert not evidence.scores._hidden.requires_grad
 
 
@@ -275,15 +286,17 @@ def test_copies_share_positions_and_draw_their_own_items() -> None:
 
 
 def test_everything_follows_the_run_and_nothing_the_global_state() -> None:
-    def losses(seed: int, noise: object) -> list[float]:
+    def losses(seed: int, noise: object, state: int = 0) -> list[float]:
         step = made(denoised(replace=RandomPositions()), model_of(V, diffusion=diffusion_of(noise)), seed)
         terms = (Denoising(view="diffused.restored"), InfoNce(positive="diffused.positive", negatives=("diffused.negative",)))  # type: ignore[arg-type]
-        return [float(term(step).detach()) for term in terms]
+        torch.manual_seed(state)
+        before = torch.get_rng_state()
+        found = [float(term(step).detach()) for term in terms]
+        assert torch.equal(before, torch.get_rng_state())
+        return found
 
     for noise in (SimilarityNoise(k=3), GaussianNoise()):
-        first = losses(1, noise)
-        torch.manual_seed(7)  # whatever the global state is
-        assert first == losses(1, noise) != losses(2, noise)
+        assert losses(1, noise) == losses(1, noise, state=7) != losses(2, noise)
 
 
 def test_another_noise_leaves_the_other_draws_as_they_were() -> None:

@@ -52,8 +52,9 @@ def test_the_gru_is_the_recurrence_written_out() -> None:
         assert torch.allclose(encoder(embedded, Layout.of([3])), torch.stack(expected), atol=1e-6)
 
 
-def test_every_parameter_of_the_gru_learns_and_dropout_is_on_in_training_only() -> None:
-    encoder = Gru(DIM, layers=2, hidden=6, dropout=0.5)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_every_parameter_of_the_gru_learns_and_dropout_is_on_in_training_only(layers: int) -> None:
+    encoder = Gru(DIM, layers=layers, hidden=6, dropout=0.5)
     first, second = encoder(vectors(), LAYOUT), encoder(vectors(), LAYOUT)
     assert not torch.equal(first, second)
     first.square().sum().backward()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from builtin.worlds import DIM, assembly_of, batch_of, drawing, model_of, step_of, toy
 from seqaug.builtin.negative_samplers import RankedItem, UniformItems
@@ -19,7 +19,7 @@ from seqaug.builtin.objectives.next_item_softmax import NextItemSoftmax
 from seqaug.builtin.objectives.nt_xent import NtXent
 from seqaug.core.items import ItemScores
 from seqaug.core.step import Step
-from seqaug.core.views import Restoration, View
+from seqaug.core.views import Evidence, Restoration, View
 from seqaug.errors import RecipeError
 
 V = 20
@@ -287,6 +287,22 @@ def test_next_item_bce_is_equation_3(kind: str, count: int) -> None:
     assert total == pytest.approx(expected, rel=1e-4)
 
 
+def test_negatives_are_asked_for_the_users_of_the_positions_that_predict() -> None:
+    told: list[Evidence] = []
+
+    class Listening:
+        def sample(self, evidence: Evidence, count: int, generator: Generator) -> Tensor:
+            told.append(evidence)
+            return evidence.targets[:, None]
+
+    objective = NextItemBce(negatives=Listening())
+    batch = replace(batch_of([1, 2, 3], [4], [5, 6], users=[7, 3, 5]), predicted=torch.tensor([1, 2, 5]))
+    objective(step_of(assembly_of(model_of(V), loss=objective), SAMPLES, batch))
+    (evidence,) = told
+    assert evidence.users[evidence.layout.sequence].tolist() == [7, 7, 5]
+    assert torch.equal(evidence.items, batch.items[[1, 2, 5]]) and torch.equal(evidence.targets, batch.targets[[1, 2, 5]])
+
+
 def test_next_item_bce_starts_at_two_log_two_and_learns_through_both_items() -> None:
     model = model_of(V)
     objective = NextItemBce(negatives=UniformItems(exclude="target"))
@@ -338,7 +354,7 @@ def test_denoising_is_the_rounding_loss_at_real_positions() -> None:
 def test_denoising_adds_the_squared_error_of_equation_13() -> None:
     step, made = restored_step()
     error = sum(float(((made.restored[n] - made.clean[n]) ** 2).sum().detach()) for n in range(5)) / 5
-    difference = float(denoising(squared_error=0.5)(step)) - float(denoising()(step))
+    difference = float((denoising(squared_error=0.5)(step) - denoising()(step)).detach())
     assert difference == pytest.approx(0.5 * error, rel=1e-4)
 
 

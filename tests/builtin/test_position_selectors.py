@@ -119,6 +119,15 @@ def test_random_and_confidence_choose_equally_many_by_default() -> None:
         assert per_sequence(kind().select(evidence, drawing()), evidence.layout) == numbers
 
 
+def test_a_share_that_binary_numbers_miss_is_still_exact() -> None:
+    """0.29 x 100 is 28.999999999999996 in binary, and 0.07 x 100 is 7.000000000000001."""
+    evidence = evidence_of([100])
+    for ratio, number in ((0.29, 29), (0.57, 57), (0.07, 7), (0.14, 14)):
+        for rounding in ("floor", "ceil", "round"):
+            selector = RandomPositions(ratio=ratio, rounding=rounding)  # type: ignore[arg-type]
+            assert int(selector.select(evidence, drawing()).sum()) == number
+
+
 def test_random_positions_are_uniform() -> None:
     evidence = evidence_of([5] * 2000)
     chosen = RandomPositions(count=2).select(evidence, drawing(1)).view(2000, 5)
@@ -135,6 +144,8 @@ def test_a_probability_is_every_positions_own_chance() -> None:
     assert float(chosen.float().mean()) == pytest.approx(0.3, abs=0.015)
     share_of_none = float((chosen.sum(1) == 0).float().mean())
     assert share_of_none == pytest.approx(0.7**4, abs=0.03)
+    spared = RandomPositions(probability=0.3, except_first=True).select(evidence, drawing(1)).view(3000, 4)
+    assert not spared[:, 0].any() and float(spared[:, 1:].float().mean()) == pytest.approx(0.3, abs=0.015)
 
 
 @given(lengths=counts, seed=seeds, except_first=st.booleans())

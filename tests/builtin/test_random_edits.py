@@ -124,6 +124,14 @@ def test_a_deletion_drops_its_share_and_never_all(sequences: list[list[int]], se
             assert all(item in remaining for item in after)  # a subsequence, in order
 
 
+def test_a_share_that_binary_numbers_miss_is_still_exact() -> None:
+    """0.58 x 50 is 28.999999999999996 in binary."""
+    model = model_of(V)
+    model.max_length = 50
+    assembly = assembly_of(model, edits=edits("crop", crop=0.58))
+    assert step_of(assembly, SAMPLES, batch_of([1] * 50)).view("edits.first").layout.counts == (29,)
+
+
 @given(sequences=histories, seed=seeds)
 @settings(deadline=None)
 def test_with_all_operators_nothing_is_empty_too_long_or_changed_in_place(sequences: list[list[int]], seed: int) -> None:

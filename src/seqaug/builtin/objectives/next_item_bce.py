@@ -60,6 +60,6 @@ class NextItemBce:
         scores = step.scores(hidden, self.head)
         evidence = replace(step.evidence(layout, items, targets, scores=lambda: scores), users=users)
         negatives = self.negatives.sample(evidence, self.count, step.generator(self.negatives))
-        asked = scores.of(torch.cat([targets[:, None], negatives], dim=1))  # (M, 1 + count)
+        asked = scores.of(torch.cat([targets[:, None], negatives], dim=1)).float()  # (M, 1 + count)
         terms = functional.softplus(-asked[:, 0]) + functional.softplus(asked[:, 1:]).sum(1)
         return terms.mean() if self.reduction == "mean" else terms.sum()
