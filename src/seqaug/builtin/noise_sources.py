@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch.nn import functional
 
-from seqaug.api import Generator, ItemScores, ItemTable, NoiseSource, RecipeError, Tensor, noise_sources
+from seqaug.api import Generator, ItemScores, ItemTable, NoiseSource, RecipeError, Tensor, Use, noise_sources
 
 __all__ = ["GaussianNoise", "MixtureNoise", "SimilarityNoise"]
 
@@ -109,7 +109,13 @@ class _Candidates:
 class MixtureNoise:
     """A weighted sum of two kinds of noise: share x first + (1 - share) x second. share in [0, 1]."""
 
-    def __init__(self, *, first: NoiseSource, second: NoiseSource, share: Annotated[float, Field(ge=0, le=1)] = 0.5) -> None:
+    def __init__(
+        self,
+        *,
+        first: Annotated[NoiseSource, Use("similarity")],
+        second: Annotated[NoiseSource, Use("gaussian")],
+        share: Annotated[float, Field(ge=0, le=1)] = 0.5,
+    ) -> None:
         self.first = first
         self.second = second
         self.share = share
