@@ -17,6 +17,7 @@ from ..core.step import Step
 from ..data.samples import Samples
 from ..errors import Diverged
 from .early_stop import EarlyStop
+from .memory import give_back
 from .updates import Optimisers
 
 __all__ = ["BatchReport", "EpochReport", "Fit", "Options"]
@@ -218,6 +219,7 @@ class Fit:
         losses, records = sums.read()
         if not all(value == value and abs(value) != float("inf") for value in losses.values()):
             raise _diverged(stage, epoch, batches - 1, sums)
+        give_back()
         trained = time.perf_counter()
         valid, improved = None, False
         last = epoch + 1 >= stage.epochs
