@@ -164,7 +164,8 @@ def main() -> None:
         print(json.dumps(found))
         return
     print(
-        f"{arguments.data}, {found['positions']:,} positions, {found['threads']} threads, {arguments.device}, {arguments.precision}"
+        f"{arguments.data}, {found['positions']:,} positions, {found['threads']} threads, "
+        f"{arguments.device}, {arguments.precision}"
     )
     for name, values in times.items():
         ratio = f"{medians[name] / medians['floor']:6.2f} x floor" if name in runs else ""
