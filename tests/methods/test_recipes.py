@@ -212,7 +212,7 @@ def test_rank_one_as_negative_is_the_positive_where_nothing_is_excluded(split: S
 
 
 def test_a_sharp_restoration_of_the_original_has_an_identity_rate_of_one_and_an_unchanged_positive(split: Split) -> None:
-    """Orthogonal and long item vectors make the restoration of t = T find its own item, once the denoiser hands the noise on."""
+    """Orthogonal and long item vectors make the restoration of t = T find its own item, if the denoiser hands the noise on."""
     plan = planned(
         "simdiffrec",
         **{
