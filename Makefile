@@ -2,8 +2,8 @@
 #
 #   make run RUN="simdiffrec --noise gaussian"     another run
 #   make run PYTHON=python3.12                     another Python (3.11 or newer)
-#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make run
-#                                                  torch without CUDA on Linux: smaller by gigabytes
+#   PIP_EXTRA_INDEX_URL=... make run               with the index of torch's CPU builds (torch's install page names it):
+#                                                  smaller by gigabytes on Linux
 
 PYTHON ?= python3
 VENV   ?= .venv
