@@ -24,8 +24,8 @@ NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 FINE_FRACTION = re.compile(r"(?<=[.,]\d{6})\d+")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXPECTED: dict[TimeKind, str] = {
-    "number": "a time as a number, like the first one of the file (1365029107)",
-    "date": "a time as an ISO date, like the first one of the file (2013-04-03 or 2013-04-03 22:45:07)",
+    "number": "a time as a number, such as 1365029107, because the first time of the file is a number",
+    "date": "an ISO date, such as 2013-04-03 or 2013-04-03 22:45:07, because the first time of the file is one",
 }
 
 
