@@ -26,7 +26,7 @@ run: $(VENV)/.stamp-run ## train simdiffrec on the bundled data set and print th
 	$(bin)/seqaug run $(RUN)
 
 test: $(VENV)/.stamp-test ## run the tests; some of them: make test TESTS="tests/data -m 'not slow'"
-	$(bin)/python -m pytest $(TESTS)
+	$(bin)/python -m pytest -n auto --maxprocesses 4 $(TESTS)
 
 lint: $(VENV)/.stamp-dev ## ruff: mistakes and layout
 	$(bin)/ruff check .

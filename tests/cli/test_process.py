@@ -92,6 +92,8 @@ def started(tmp_path: Path, toy: Path) -> subprocess.Popen[str]:
             "training.patience=100000",
             "--json",
         ],
+        # A test runner in the background of a shell ignores Ctrl-C, and its children would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
