@@ -27,7 +27,7 @@ from seqaug.data.samples import Samples
 from seqaug.data.split import Split, leave_one_out
 from seqaug.evaluation.metrics import metrics
 from seqaug.evaluation.ranking import rank_held_out
-from seqaug.recipes.assemble import assemble
+from seqaug.recipes.assemble import assemble, samples_of
 from seqaug.recipes.load import load_recipe
 from seqaug.recipes.plan import Patch, Plan, make_plan
 from seqaug.training.fit import EpochReport, Fit
@@ -69,14 +69,7 @@ class Training:
         self.assembly: Assembly = assemble(
             self.plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=0, device=self.device
         )
-        options = self.plan.data
-        self.samples = Samples(
-            split,
-            kind=options.samples,
-            prefix_targets=options.prefix_targets,
-            max_length=options.max_length,
-            device=self.device,
-        )
+        self.samples = samples_of(self.plan, split, self.device)
         fit = Fit(
             self.assembly,
             self.samples,

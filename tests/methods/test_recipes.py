@@ -19,7 +19,7 @@ from seqaug.data.split import Split, leave_one_out
 from seqaug.data.synthetic import toy_world
 from seqaug.evaluation.metrics import metrics
 from seqaug.evaluation.ranking import rank_held_out
-from seqaug.recipes.assemble import assemble
+from seqaug.recipes.assemble import assemble, samples_of
 from seqaug.recipes.load import load_recipe, recipe_names
 from seqaug.recipes.plan import Patch, Plan, make_plan
 from seqaug.training.fit import EpochReport, Fit
@@ -46,8 +46,7 @@ def planned(recipe: str, **values: Any) -> Plan:
 
 def built(plan: Plan, split: Split, seed: int = 0) -> tuple[Assembly, Samples]:
     made = assemble(plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=seed)
-    own = Samples(split, kind=plan.data.samples, prefix_targets=plan.data.prefix_targets, max_length=plan.data.max_length)
-    return made, own
+    return made, samples_of(plan, split)
 
 
 def fitted(plan: Plan, split: Split, seed: int = 0) -> tuple[Assembly, list[EpochReport]]:

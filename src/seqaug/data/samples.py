@@ -61,7 +61,7 @@ class Samples:
         if not len(self._users):
             raise DataError("no user has enough items to train on: each needs at least 4 (two in the training part).")
         self._begins = split.train.offsets[self._users]
-        self._same: tuple[Tensor, Tensor, Tensor] | None = None
+        self._same: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] | None = None
 
     @property
     def num_rows(self) -> int:
@@ -122,10 +122,10 @@ class Samples:
             counts = torch.bincount(targets, minlength=self.num_items + 1)
             place = torch.empty_like(order)
             place[order] = torch.arange(len(order))
-            self._same = (order, torch.cumsum(counts, 0) - counts, place)
-        order, begin, place = self._same
-        targets = self.last_targets()[rows]
-        counts = torch.bincount(self.last_targets(), minlength=self.num_items + 1)[targets]
+            self._same = (targets, counts, order, torch.cumsum(counts, 0) - counts, place)
+        every_target, every_count, order, begin, place = self._same
+        targets = every_target[rows]
+        counts = every_count[targets]
         others = (counts - 1).clamp(min=1)
         draw = (torch.rand(len(rows), generator=generator, dtype=torch.float64) * others).long()
         own = place[rows] - begin[targets]

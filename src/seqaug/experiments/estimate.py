@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..core.items import CHUNK_BYTES, LEAST_ROWS
-from ..data.samples import Samples
 from ..evaluation.metrics import METRICS
 from ..evaluation.ranking import rank_held_out
-from ..recipes.assemble import assemble
+from ..recipes.assemble import assemble, samples_of
 from ..training.fit import BatchReport, Fit
 from .environment import peak_device_memory, peak_memory
 from .prepare import Prepared
@@ -50,9 +49,7 @@ class Estimate:
 def estimate(prepared: Prepared) -> Estimate:
     """Build the model at its real size and time a few real batches and a part of the validation. Writes nothing."""
     plan, split, device, seed = prepared.plan, prepared.split, prepared.device, prepared.settings.seed
-    samples = Samples(
-        split, kind=plan.data.samples, prefix_targets=plan.data.prefix_targets, max_length=plan.data.max_length, device=device
-    )
+    samples = samples_of(plan, split, device)
     assembly = assemble(plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=seed, device=device)
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in assembly.model.parts().items()}
     fit = Fit(

@@ -20,16 +20,16 @@ from torch import Tensor, nn
 
 from ..core.seeds import derived, seeded
 from ..core.step import Step
-from ..data.samples import Samples
 from ..data.split import HeldOut, Histories, leave_one_out
 from ..data.synthetic import toy_world
 from ..errors import RecipeError, SeqaugError
 from ..evaluation.ranking import rank_held_out
-from ..recipes.assemble import assemble
+from ..recipes.assemble import assemble, samples_of
 from .settings import Precision
 
 if TYPE_CHECKING:
     from ..core.assembly import Assembly, Stage, Update
+    from ..data.samples import Samples
     from ..recipes.plan import Plan
 
 __all__ = ["Rehearsal", "first_users", "rehearse"]
@@ -61,13 +61,7 @@ def rehearse(plan: Plan, *, device: torch.device | str = "cpu", precision: Preci
     device = torch.device(device)
     with seeded(derived(seed, "rehearsal"), device):
         split = leave_one_out(toy_world(max_length=plan.data.max_length, seed=seed))
-        samples = Samples(
-            split,
-            kind=plan.data.samples,
-            prefix_targets=plan.data.prefix_targets,
-            max_length=plan.data.max_length,
-            device=device,
-        )
+        samples = samples_of(plan, split, device)
         assembly = assemble(plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=seed, device=device)
         problems: list[str] = []
         for path, plugin in assembly.plugins.items():

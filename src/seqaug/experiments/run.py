@@ -13,11 +13,10 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from ..data.samples import Samples
 from ..errors import Interrupted
 from ..evaluation.metrics import metrics
 from ..evaluation.ranking import rank_held_out
-from ..recipes.assemble import assemble
+from ..recipes.assemble import assemble, samples_of
 from ..training.fit import BatchReport, EpochReport, Fit
 from .environment import environment, peak_memory
 from .files import replacing
@@ -147,13 +146,7 @@ def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
                 )
     folder.write_events(events)
 
-    samples = Samples(
-        split,
-        kind=plan.data.samples,
-        prefix_targets=plan.data.prefix_targets,
-        max_length=plan.data.max_length,
-        device=device,
-    )
+    samples = samples_of(plan, split, device)
     assembly = assemble(
         plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=settings.seed, device=device
     )

@@ -15,11 +15,21 @@ from ..core.items import ItemTable
 from ..core.recommender import Recommender
 from ..core.registry import PluginInfo
 from ..core.seeds import derived, seeded
+from ..data.samples import Samples
+from ..data.split import Split
 from ..errors import PluginError
 from .chosen import Chosen, Made, build
 from .plan import Plan
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "samples_of"]
+
+
+def samples_of(plan: Plan, split: Split, device: torch.device | str = "cpu") -> Samples:
+    """The training rows that a plan's [data] asks for, on `device`."""
+    options = plan.data
+    return Samples(
+        split, kind=options.samples, prefix_targets=options.prefix_targets, max_length=options.max_length, device=device
+    )
 
 
 def assemble(
