@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,14 @@ def split() -> Split:
     return leave_one_out(toy_world(num_users=250, num_items=100, max_length=12))
 
 
+def small(recipe: str) -> dict[str, Any]:
+    """The small settings of a recipe: those of all, and its own under small/."""
+    own = Path(__file__).parent / "small" / f"{recipe}.toml"
+    return SMALL | (tomllib.loads(own.read_text()) if own.exists() else {})
+
+
 def planned(recipe: str, **values: Any) -> Plan:
-    patches = [Patch(path, value, "test") for path, value in (SMALL | values).items()]
+    patches = [Patch(path, value, "test") for path, value in (small(recipe) | values).items()]
     return make_plan(load_recipe(recipe), data=None, patches=patches)
 
 
@@ -75,7 +82,7 @@ def popularity_hr(split: Split) -> float:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_learns_the_toy_world_clearly_better_than_popularity(recipe: str, split: Split) -> None:
-    made, reports = fitted(planned(recipe, **{"training.epochs": 12}), split)
+    made, reports = fitted(planned(recipe, **({"training.epochs": 12} | small(recipe))), split)
     found = metrics(rank_held_out(made, split.test, seed=0).rank)["hr@10"]
     assert found > 2 * popularity_hr(split), (found, popularity_hr(split))
     assert all(np.isfinite(value) for report in reports for value in report.losses.values())
