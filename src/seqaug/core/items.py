@@ -9,7 +9,8 @@ M positions, D width, V items (ids 1..V), K items per position.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -47,17 +48,19 @@ def _buffer(device: torch.device, rows: int, width: int) -> Tensor:
 class ItemTable(nn.Module):
     """One vector per item. Row 0 is zero, never looked up and never trained; row V + 1 is MASK; only rows 1..V are scored.
 
-    All V + 2 rows exist in every recipe, so that the draws of initialisation, N(0, 0.02), never depend on the recipe.
+    All V + 2 rows exist in every recipe, so that the draws of initialisation, N(0, std), never depend on the recipe.
     popularity: (V + 1,) training actions per item, for noise sources; not saved with the weights.
     """
 
     popularity: Tensor
 
-    def __init__(self, num_items: int, dim: int, *, bias: bool = False, popularity: Tensor | None = None) -> None:
+    def __init__(
+        self, num_items: int, dim: int, *, bias: bool = False, std: float = 0.02, popularity: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.num_items = num_items
         self.dim = dim
-        weight = torch.empty(num_items + 2, dim).normal_(0, 0.02)
+        weight = torch.empty(num_items + 2, dim).normal_(0, std)
         weight[0] = 0
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.zeros(num_items)) if bias else None
@@ -79,16 +82,26 @@ class ItemTable(nn.Module):
         return functional.embedding(ids, self.weight)
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """Scores that somebody makes, a few rows at a time."""
+
+    num_items: int
+    rows: Callable[[slice], Tensor]
+
+
 class ItemScores:
     """`hidden . items^T` as a promise: the score of every item for each of M vectors, answered in chunks.
 
-    hidden: (M, D). Where the table has a bias it is added. `ItemScores.dense` wraps scores that already exist.
+    hidden: (M, D). Where the table has a bias it is added. `ItemScores.dense` wraps scores that already exist,
+    `ItemScores.chunked` such as are made when asked for.
     """
 
     def __init__(self, hidden: Tensor, table: ItemTable) -> None:
         self._hidden: Tensor = hidden
         self._table: ItemTable | None = table
         self._dense: Tensor | None = None
+        self._made: _Made | None = None
         self._best: tuple[Tensor, Tensor] | None = None
         self._log_sum_exp: Tensor | None = None
 
@@ -96,7 +109,19 @@ class ItemScores:
     def dense(cls, scores: Tensor) -> ItemScores:
         """From (M, V) scores that somebody had to write down: column i is item i + 1."""
         made = cls.__new__(cls)
-        made._hidden, made._table, made._dense = scores, None, scores
+        made._hidden, made._table, made._dense, made._made = scores, None, scores, None
+        made._best = made._log_sum_exp = None
+        return made
+
+    @classmethod
+    def chunked(cls, size: int, num_items: int, rows: Callable[[slice], Tensor], device: torch.device | str = "cpu") -> ItemScores:
+        """From scores that are no inner products: `rows` gives those of a slice of the `size` vectors, (m, V), new each time.
+
+        For the questions without gradient; `of` and `nll` need one of the other two forms.
+        """
+        made = cls.__new__(cls)
+        made._hidden, made._table, made._dense = torch.empty((size, 0), device=device), None, None
+        made._made = _Made(num_items, rows)
         made._best = made._log_sum_exp = None
         return made
 
@@ -108,6 +133,8 @@ class ItemScores:
     @property
     def num_items(self) -> int:
         """V."""
+        if self._made is not None:
+            return self._made.num_items
         return self._dense.shape[1] if self._dense is not None else self._table.num_items  # type: ignore[union-attr]
 
     # ---- questions without gradient ----
@@ -202,11 +229,11 @@ class ItemScores:
 
     def _chunks(self) -> Iterator[tuple[slice, Tensor]]:
         """(rows, scores of those rows). The scores live in a buffer that the next chunk overwrites, and may be written to."""
-        if self._dense is not None:
-            rows = _rows(self._dense.shape[1], self._dense.device)
+        if self._table is None:
+            rows = _rows(self.num_items, self._hidden.device)
             for start in range(0, self.size, rows):
                 part = slice(start, min(start + rows, self.size))
-                yield part, self._dense[part].detach().clone()
+                yield part, self._made.rows(part) if self._made is not None else self._dense[part].detach().clone()  # type: ignore[index]
             return
         table = self._table
         assert table is not None

@@ -53,6 +53,7 @@ class Step:
         self.records: dict[str, tuple[Tensor, Tensor]] = {}
         self._seed = seed
         self._generators = generators or Generators(batch.items.device)
+        self._host_generators = self._generators if self._generators.device.type == "cpu" else Generators()
         self._views: dict[str, View] = {}
         self._promised: dict[str, Callable[[], View]] = {}
         self._hidden: dict[tuple[str, str], Tensor] = {}
@@ -110,12 +111,13 @@ class Step:
                 found = self._hidden[key] = self.model.encode(embedded, seen.layout, encoder)
         return found
 
-    def representation(self, view: str = "clean", encoder: str = "main") -> Tensor:
-        """(B, D) the view's own representation, or the state at each sequence's latest position."""
+    def representation(self, view: str = "clean", encoder: str = "main", last: int = 1) -> Tensor:
+        """(B, D) the view's own representation, or the mean of the states at each sequence's latest `last` positions."""
         seen = self.view(view)
         if seen.representation is not None:
             return seen.representation
-        return self.hidden(view, encoder)[seen.layout.last()]
+        hidden = self.hidden(view, encoder)
+        return hidden[seen.layout.last()] if last == 1 else seen.layout.mean(hidden, last)
 
     def scores(self, hidden: Tensor, head: str | None = None) -> ItemScores:
         """The catalogue as seen from `hidden` (M, D), through a head where one is named."""
@@ -150,6 +152,10 @@ class Step:
         """The generator of a plugin of this assembly, seeded by (seed, its path in the recipe)."""
         slot = self.assembly.slots[id(plugin)]
         return self._generators.get(slot, *self._seed)
+
+    def host_generator(self, plugin: object) -> Generator:
+        """As `generator`, but of the host, where the rows of the data are looked up."""
+        return self._host_generators.get(self.assembly.slots[id(plugin)], *self._seed)
 
     def dropout(self, part: str, view: str) -> AbstractContextManager[None]:
         """A context in which dropout follows (seed, update, part, view)."""

@@ -52,7 +52,7 @@ def assemble(
         return {name: build(one, given, made, around=around) for name, one in chosen.items()}
 
     with around("items"):
-        items = ItemTable(num_items, plan.items.dim, bias=plan.items.bias, popularity=popularity)
+        items = ItemTable(num_items, plan.items.dim, bias=plan.items.bias, std=plan.items.std, popularity=popularity)
     model = Recommender(
         items,
         encoders=_modules(plan.encoders, all_of(plan.encoders)),

@@ -33,10 +33,11 @@ class DataOptions(_Table):
 
 
 class ItemsOptions(_Table):
-    """`[items]`: the item table. dim: D, the width of every vector. bias: an output bias per item."""
+    """`[items]`: the item table. dim: D, the width of every vector. bias: an output bias per item. std: of its initial vectors."""
 
     dim: Annotated[int, Field(ge=1)] = 64
     bias: bool = False
+    std: Annotated[float, Field(gt=0)] = 0.02
 
 
 class TrainingOptions(_Table):
