@@ -52,7 +52,7 @@ def planned(recipe: str, **values: Any) -> Plan:
 
 
 def built(plan: Plan, split: Split, seed: int = 0) -> tuple[Assembly, Samples]:
-    made = assemble(plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=seed)
+    made = assemble(plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=seed, histories=split.train)
     return made, samples_of(plan, split)
 
 

@@ -276,7 +276,7 @@ def test_a_variant_that_is_no_table_is_refused(plan: Planner) -> None:
     assert found == "variant beauty: should be a table of paths and values, found 3"
 
 
-def test_rewriters_are_not_accepted_as_long_as_no_stage_uses_them(plan: Planner) -> None:
+def test_a_rewriter_that_no_stage_can_use_is_refused(plan: Planner) -> None:
     assert "rewriters" in problems(plan, SMALL + '[rewriters.a]\nuse = "x"\n')[0]
 
 

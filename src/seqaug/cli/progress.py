@@ -83,7 +83,6 @@ class Training:
             value = report.valid[self.monitor]
             if report.improved:
                 self.best = (value, number)
-            assert self.best is not None or not report.improved
             best = f" (best {self.best[0]:.4f}, epoch {self.best[1]})" if self.best and not report.improved else ""
             self._value = f"{value:.4f}{best}"
         if self._bar is None:

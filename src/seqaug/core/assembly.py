@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .protocols import Augmenter, Objective, Scorer
+    from torch import Tensor
+
+    from .protocols import Augmenter, Objective, Rewriter, Scorer
     from .recommender import Recommender
 
 __all__ = ["Assembly", "Stage", "Term", "Update"]
@@ -36,11 +38,24 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A number of epochs, each batch going through every update in order."""
+    """A number of epochs, each batch going through every update in order.
+
+    batch_size, learning_rate, validate_every, patience, monitor: None where [training] says it for all stages; monitor
+    "loss" goes by the sum of the training terms and validates nothing. min_length: only users with so many training items make
+    rows. reset: parts that are put back to their initial weights when the stage begins. rewrite: the rewriter that runs then.
+    """
 
     name: str
     epochs: int
     updates: tuple[Update, ...]
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    validate_every: int | None = None
+    patience: int | None = None
+    monitor: str | None = None
+    min_length: int = 1
+    reset: tuple[str, ...] = ()
+    rewrite: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,7 @@ class Assembly:
     """A recipe made real: the parts that learn, and the strategies that use them.
 
     plugins: path in the recipe -> plugin object, nested ones included. The path is the slot under which the plugin draws.
+    Without stages nothing is trained.
     """
 
     model: Recommender
@@ -55,6 +71,12 @@ class Assembly:
     stages: tuple[Stage, ...]
     scorer: Scorer
     plugins: dict[str, object]
+    rewriters: dict[str, Rewriter] = field(default_factory=dict)
+
+    @property
+    def scoring_context(self) -> Tensor | None:
+        """What stands in front of the histories that are scored: the model's context where its rewriter wants that."""
+        return self.model.context if any(one.at_scoring for one in self.rewriters.values()) else None
 
     @cached_property
     def slots(self) -> dict[int, str]:

@@ -10,7 +10,7 @@ itself a plugin; one whose type is a Name is checked to exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from torch import Generator, Tensor
@@ -145,8 +145,14 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class Rewriter(Protocol):
-    """Puts made-up context in front of training sequences, between stages."""
+    """Puts made-up context in front of training sequences, when a stage begins."""
 
-    def rewrite(self, model: Recommender, sequences: Histories, generator: Generator) -> Sequence[Sequence[int]]:
-        """The training part only -> a prefix of ids per user; never targets, never "seen", the first to be cut."""
+    at_scoring: bool
+    """Whether the context also stands in front of the histories that are scored."""
+
+    def rewrite(self, model: Recommender, histories: Histories, generator: Generator, /) -> Tensor:
+        """The training part of all U users -> (U, M) ids, oldest first, 0 for none.
+
+        They are context: never targets, never "seen", the first to be cut.
+        """
         ...

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from ..data.layout import Layout
@@ -19,8 +20,11 @@ __all__ = ["Recommender"]
 class Recommender(nn.Module):
     """The item table, the encoders, diffusions and heads of a recipe. Every parameter of an assembly lives here.
 
-    max_length: the longest history that an encoder is given.
+    max_length: the longest history that an encoder is given. context: (U, M) what a rewriter has put in front of the users'
+    sequences, 0 for none; saved with the weights; None where nothing was rewritten.
     """
+
+    context: Tensor | None
 
     def __init__(
         self,
@@ -37,6 +41,14 @@ class Recommender(nn.Module):
         self.diffusions = nn.ModuleDict(dict(diffusions or {}))
         self.heads = nn.ModuleDict(dict(heads or {}))
         self.max_length = max_length
+        self.register_buffer("context", None)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Its size is known to who made it, not to who loads it.
+        stored = state_dict.get(f"{prefix}context")
+        if stored is not None:
+            self.context = torch.empty_like(stored, device=self.items.weight.device)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def parts(self) -> dict[str, nn.Module]:
         """Every part under the name that `moves` gives it: "items", "encoders.main", "diffusions.main", "heads.critic", ..."""

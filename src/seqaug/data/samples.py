@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Literal
 
 import torch
@@ -10,6 +11,7 @@ from torch import Generator, Tensor
 
 from ..errors import DataError
 from .batch import Batch
+from .context import in_front
 from .layout import Layout
 from .split import Split
 
@@ -61,7 +63,27 @@ class Samples:
         if not len(self._users):
             raise DataError("no user has enough items to train on: each needs at least 4 (two in the training part).")
         self._begins = split.train.offsets[self._users]
+        self._context: Tensor | None = None
         self._same: tuple[Tensor, Tensor, Tensor, Tensor, Tensor] | None = None
+
+    def behind(self, context: Tensor | None) -> Samples:
+        """The same rows with made-up items in front of them, which are never predicted: (U, M) ids, 0 for none."""
+        made = copy(self)
+        made._context = None if context is None else context.cpu()
+        return made
+
+    def at_least(self, min_length: int) -> Samples:
+        """The rows of the users with so many training items. Raises DataError where there is none."""
+        if min_length <= 1:
+            return self
+        made = copy(self)
+        stays = self._train.lengths[self._users] >= min_length
+        made._users, made._ends, made._begins = self._users[stays], self._ends[stays], self._begins[stays]
+        made._same = None
+        if not len(made._users):
+            longest = int(self._train.lengths.max())
+            raise DataError(f"no user has {min_length} training items (the longest history has {longest}).")
+        return made
 
     @property
     def num_rows(self) -> int:
@@ -103,6 +125,10 @@ class Samples:
             if self.kind == "prefixes":
                 predicted = layout.last()
                 targets[predicted] = self._train.items[index[predicted] + 1]
+        if self._context is not None:
+            layout, items, places = in_front(self._context[self._users[rows]], layout, items, self.max_length)
+            targets = torch.zeros_like(items).index_put((places,), targets)
+            predicted = places if predicted is None else places[predicted]
         return Batch(rows, self._users[rows], layout, items, targets, predicted).to(self.device)
 
     def last_targets(self) -> Tensor:

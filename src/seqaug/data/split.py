@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import DataError
 from .batch import Batch
+from .context import in_front
 from .layout import Layout
 from .sequences import UserSequences
 
@@ -71,9 +72,9 @@ class HeldOut:
     inputs: Histories
     targets: Tensor
 
-    def batches(self, batch_size: int, max_length: int) -> Iterator[tuple[slice, Batch]]:
+    def batches(self, batch_size: int, max_length: int, context: Tensor | None = None) -> Iterator[tuple[slice, Batch]]:
         """The histories cut to their latest `max_length` items, `batch_size` at a time in the order of `users`, without
-        targets.
+        targets. context: (U, M) ids, 0 for none, on the host, which stand in front of each user's history.
         """
         lengths = self.inputs.lengths
         for start in range(0, len(self.users), batch_size):
@@ -81,15 +82,17 @@ class HeldOut:
             kept = lengths[part].clamp(max=max_length)
             layout = Layout.of(kept)
             begin = self.inputs.offsets[part.start + 1 : part.stop + 1] - kept
-            index = torch.repeat_interleave(begin, kept) + layout.from_start
+            items = self.inputs.items[torch.repeat_interleave(begin, kept) + layout.from_start]
+            if context is not None:
+                layout, items, _ = in_front(context[self.users[part]], layout, items, max_length)
             yield (
                 part,
                 Batch(
                     rows=torch.arange(part.start, part.stop),
                     users=self.users[part],
                     layout=layout,
-                    items=self.inputs.items[index],
-                    targets=torch.zeros(len(index), dtype=torch.int64),
+                    items=items,
+                    targets=torch.zeros(len(items), dtype=torch.int64),
                     predicted=torch.zeros(0, dtype=torch.int64),
                 ),
             )

@@ -42,19 +42,22 @@ def rank_held_out(
 ) -> Ranks:
     """Rank every held-out target among all items, in float32, with pessimistic ties.
 
-    Seen items are those of the user's whole input history, not only its latest max_length. batch_size: users scored at once,
-    at most 1,024; it changes no number of a scorer that draws nothing. One that draws is seeded per block of 1,024 users, so
-    leave the default there. Raises Diverged where a score is NaN.
+    A context that a rewriter has made stands in front of the histories and is never "seen". Seen items are those of the user's
+    whole input history, not only its latest max_length. batch_size: users scored at once, at most 1,024; it changes no number
+    of a scorer that draws nothing. One that draws is seeded per block of 1,024 users, so leave the default there. Raises
+    Diverged where a score is NaN.
     """
     model = assembly.model
     device = torch.device(device)
     slot = assembly.slots.get(id(assembly.scorer), "scorer")
+    context = assembly.scoring_context
+    context = None if context is None else context.cpu()
     generators = Generators(device)
     was_training = model.training
     model.eval()
     kept, unseen = [], []
     try:
-        for part, batch in held_out.batches(min(batch_size, BLOCK), model.max_length):
+        for part, batch in held_out.batches(min(batch_size, BLOCK), model.max_length, context):
             generator = generators.get(slot, seed, "score", part.start // BLOCK)
             with torch.autocast(device.type, enabled=False):
                 answer = assembly.scorer.score(model, batch.to(device), generator)

@@ -29,7 +29,8 @@ class Estimate:
     parameters: part -> numbers it trains. weights_bytes: the model once. training_bytes: weights, gradients, Adam's two
     moments and the copy of the best weights. scores_budget_bytes: the most that one chunk of catalogue scores takes.
     peak_memory_bytes: the most this process has had resident while it did a little of the run (all of Python included).
-    seconds_per_epoch counts training and, shared over the epochs, validation. epochs, seconds_at_most: without an early stop.
+    seconds_per_epoch, of the first stage, counts training and, shared over the epochs, validation; 0 where nothing is trained.
+    epochs, seconds_at_most: without an early stop.
     """
 
     parameters: Mapping[str, int]
@@ -50,7 +51,14 @@ def estimate(prepared: Prepared) -> Estimate:
     """Build the model at its real size and time a few real batches and a part of the validation. Writes nothing."""
     plan, split, device, seed = prepared.plan, prepared.split, prepared.device, prepared.settings.seed
     samples = samples_of(plan, split, device)
-    assembly = assemble(plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=seed, device=device)
+    assembly = assemble(
+        plan,
+        num_items=split.sequences.num_items,
+        popularity=split.popularity,
+        seed=seed,
+        device=device,
+        histories=split.train,
+    )
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in assembly.model.parts().items()}
     fit = Fit(
         assembly,
@@ -71,12 +79,13 @@ def estimate(prepared: Prepared) -> Estimate:
             break
     timed = len(marks) - 1
     # The first batch warms up; where there was no other it has to do.
-    per_batch = (marks[-1] - marks[0]) / timed if timed else marks[0] - began
+    per_batch = ((marks[-1] - marks[0]) / timed if timed else marks[0] - began) if marks else 0.0
     part = first_users(split.valid, _USERS)
     began = time.perf_counter()
     rank_held_out(assembly, part, seed=seed, device=device)
     validation = (time.perf_counter() - began) * len(split.valid.users) / len(part.users)
-    batches = samples.num_batches(plan.training.batch_size)
+    first = assembly.stages[0] if assembly.stages else None
+    batches = 0 if first is None else fit.samples.num_batches(first.batch_size or plan.training.batch_size)
     per_epoch = per_batch * batches + validation / plan.training.validate_every
     epochs = sum(stage.epochs for stage in assembly.stages)
     trained = sum(parameters.values())

@@ -78,7 +78,14 @@ def evaluate(folder: Path, *, data: str | None = None, device: str = "cpu", thre
 
     split = leave_one_out(loaded.sequences)
     seed = int(request["seed"])
-    assembly = assemble(plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=seed, device=chosen)
+    assembly = assemble(
+        plan,
+        num_items=split.sequences.num_items,
+        popularity=split.popularity,
+        seed=seed,
+        device=chosen,
+        histories=split.train,
+    )
     try:
         weights = load_file(folder / "model.safetensors")
         assembly.model.load_state_dict(weights)

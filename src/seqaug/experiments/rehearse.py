@@ -25,6 +25,7 @@ from ..data.synthetic import toy_world
 from ..errors import RecipeError, SeqaugError
 from ..evaluation.ranking import rank_held_out
 from ..recipes.assemble import assemble, samples_of
+from ..training.stages import Stages
 from .settings import Precision
 
 if TYPE_CHECKING:
@@ -62,7 +63,14 @@ def rehearse(plan: Plan, *, device: torch.device | str = "cpu", precision: Preci
     with seeded(derived(seed, "rehearsal"), device):
         split = leave_one_out(toy_world(max_length=plan.data.max_length, seed=seed))
         samples = samples_of(plan, split, device)
-        assembly = assemble(plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=seed, device=device)
+        assembly = assemble(
+            plan,
+            num_items=split.sequences.num_items,
+            popularity=split.popularity,
+            seed=seed,
+            device=device,
+            histories=split.train,
+        )
         problems: list[str] = []
         for path, plugin in assembly.plugins.items():
             start_epoch = getattr(plugin, "start_epoch", None)
@@ -72,7 +80,14 @@ def rehearse(plan: Plan, *, device: torch.device | str = "cpu", precision: Preci
         terms: dict[str, float] = {}
         # A recipe without [[stages]] says nothing about what moves: a part may then rest because its terms have weight 0.
         may_rest = "stages" not in plan.values and any(term.share.weight == 0 for term in plan.objectives.values())
+        stages = Stages(assembly, samples, seed)
         for stage in assembly.stages:
+            failed = len(problems)
+            with _naming(assembly, f"stages.{stage.name}", problems):
+                stages.enter(stage)
+                samples = stages.samples_for(stage)
+            if len(problems) > failed:
+                break
             for number, update in enumerate(stage.updates):
                 _one_step(assembly, samples, stage, update, number, seed, precision, problems, terms, may_rest)
         if not problems:  # a model that cannot take a step says nothing new when it is asked for scores

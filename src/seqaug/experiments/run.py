@@ -148,7 +148,12 @@ def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
 
     samples = samples_of(plan, split, device)
     assembly = assemble(
-        plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=settings.seed, device=device
+        plan,
+        num_items=split.sequences.num_items,
+        popularity=split.popularity,
+        seed=settings.seed,
+        device=device,
+        histories=split.train,
     )
 
     def validate() -> dict[str, float]:

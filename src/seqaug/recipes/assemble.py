@@ -16,7 +16,7 @@ from ..core.recommender import Recommender
 from ..core.registry import PluginInfo
 from ..core.seeds import derived, seeded
 from ..data.samples import Samples
-from ..data.split import Split
+from ..data.split import Histories, Split
 from ..errors import PluginError
 from .chosen import Chosen, Made, build
 from .plan import Plan
@@ -33,11 +33,18 @@ def samples_of(plan: Plan, split: Split, device: torch.device | str = "cpu") -> 
 
 
 def assemble(
-    plan: Plan, *, num_items: int, popularity: Tensor | None, seed: int, device: torch.device | str = "cpu"
+    plan: Plan,
+    *,
+    num_items: int,
+    popularity: Tensor | None,
+    seed: int,
+    device: torch.device | str = "cpu",
+    histories: Histories | None = None,
 ) -> Assembly:
     """Make everything that a plan chose.
 
-    num_items: V. popularity: (V + 1,) training actions per item. Each plugin that learns is initialised on the CPU under
+    num_items: V. popularity: (V + 1,) training actions per item. histories: the training part, which plugins with a method
+    `know` are told. Each plugin that learns is initialised on the CPU under
     (seed, its path), so that what stands elsewhere in the recipe changes none of its weights; then everything moves to
     `device`. Objectives of weight 0 are left out. Raises RecipeError where a constructor refuses its options, PluginError
     where one fails.
@@ -62,6 +69,7 @@ def assemble(
     )
     augmenters = all_of(plan.augmenters)
     objectives = all_of({name: term.chosen for name, term in plan.objectives.items()})
+    rewriters = all_of(plan.rewriters)
     scorer = build(plan.scorer, given, made, around=around)
     model.to(device)
     stages = tuple(
@@ -79,14 +87,30 @@ def assemble(
                 )
                 for update in stage.updates
             ),
+            batch_size=stage.options.batch_size,
+            learning_rate=stage.options.learning_rate,
+            validate_every=stage.options.validate_every,
+            patience=stage.options.patience,
+            monitor=stage.options.monitor,
+            min_length=stage.options.min_length,
+            reset=tuple(stage.options.reset),
+            rewrite=None if stage.options.rewrite == "none" else stage.options.rewrite,
         )
         for stage in plan.stages
+        if stage.epochs
     )
     for one in made:
         if callable(bind := getattr(one.thing, "bind", None)):
             bind(model)
+        if histories is not None and callable(know := getattr(one.thing, "know", None)):
+            know(histories)
     return Assembly(
-        model=model, augmenters=augmenters, stages=stages, scorer=scorer, plugins={one.path: one.thing for one in made}
+        model=model,
+        augmenters=augmenters,
+        stages=stages,
+        scorer=scorer,
+        plugins={one.path: one.thing for one in made},
+        rewriters=rewriters,
     )
 
 

@@ -22,7 +22,7 @@ from .load import RecipeSource
 from .options import MISSING, complaints, read_signature
 from .patches import SECTIONS, Patch, parse_plugin_flag, parse_set, path_text
 from .reading import Reader
-from .schema import DataOptions, ItemsOptions, Share, StageOptions, TrainingOptions
+from .schema import DataOptions, ItemsOptions, Share, StageOptions, TrainingOptions, UpdateOptions
 
 __all__ = [
     "Patch",
@@ -61,10 +61,11 @@ class PlannedUpdate:
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
-    """A stage with everything filled in."""
+    """A stage whose parts, rewriter and objectives exist. options: as in the recipe, `epochs` filled in, without updates."""
 
     name: str
     epochs: int
+    options: StageOptions
     updates: tuple[PlannedUpdate, ...]
 
 
@@ -100,6 +101,7 @@ class Plan:
     heads: dict[str, Chosen] = field(repr=False)
     augmenters: dict[str, Chosen] = field(repr=False)
     objectives: dict[str, PlannedTerm] = field(repr=False)
+    rewriters: dict[str, Chosen] = field(repr=False)
     scorer: Chosen = field(repr=False)
     stages: tuple[PlannedStage, ...] = field(repr=False)
 
@@ -111,7 +113,7 @@ class Plan:
     def plugins(self) -> list[UsedPlugin]:
         """Every plugin that the plan uses, nested ones included, in the order of the recipe."""
         tops = [*self.encoders.values(), *self.diffusions.values(), *self.heads.values(), *self.augmenters.values()]
-        tops += [*(term.chosen for term in self.objectives.values()), self.scorer]
+        tops += [*(term.chosen for term in self.objectives.values()), *self.rewriters.values(), self.scorer]
         return [UsedPlugin(one.path, one.info) for top in tops for one in top.within() if one.info is not None]
 
 
@@ -161,23 +163,30 @@ class _Planner(Reader):
         values: dict[str, Any] = {"name": name} | ({} if paper is None else {"paper": paper})
         data = self.options("data", DataOptions, values)
         items = self.options("items", ItemsOptions, values)
-        encoders = self.named("encoders", values, needed=True)
+        # A recipe with neither is trained on nothing: its scorer knows what it needs.
+        learns = bool(self.table_of("encoders") or self.table_of("objectives"))
+        encoders = self.named("encoders", values, needed=learns)
         diffusions = self.diffusions(values)
         heads = self.named("heads", values)
         augmenters = self.named("augmenters", values)
-        objectives = self.objectives(values)
-        if self.table_of("rewriters"):
-            self.problems.append("rewriters: no stage of this version rewrites its samples, so they would do nothing")
+        objectives = self.objectives(values, needed=learns)
+        rewriters = self.named("rewriters", values)
         scorer, values["scorer"] = self.plugin(self.table.get("scorer", MISSING), "scorer", REGISTRIES["scorers"])
         training = self.options("training", TrainingOptions, values)
-        strategies = [*augmenters.values(), *(term.chosen for term in objectives.values()), scorer]
+        strategies = [*augmenters.values(), *(term.chosen for term in objectives.values()), *rewriters.values(), scorer]
         strategies += [
             inner for one in [*encoders.values(), *heads.values(), *diffusions.values()] if one for inner in one.nested.values()
         ]
         given = ({} if data is None else {"max_length": data.max_length}) | ({} if items is None else {"dim": items.dim})
         made = {one.path: self.tried(one, given) for one in strategies if one is not None and not one.learns}
         self.check_views(augmenters, made)
-        stages = self.stages(training, [*encoders], [*diffusions], [*heads], objectives, values)
+        named = zip(PARTS, (encoders, diffusions, heads), strict=True)
+        parts = ["items", *(f"{key}.{name}" for key, found in named for name in found)]
+        stages = self.stages(training, parts, objectives, [*rewriters], values) if learns else ()
+        if not learns and self.table.get("stages"):
+            self.problem("stages", "the recipe has no encoder and no objective, so there is nothing to learn")
+        if rewriters and data is not None and data.samples == "whole":
+            self.problem("rewriters", 'data.samples = "whole" has no targets to keep apart from what a rewriter puts in front')
         handles = self.handles(values)
         if self.problems:
             raise RecipeError([*dict.fromkeys(self.problems), *dict.fromkeys(self.broken)])
@@ -200,6 +209,7 @@ class _Planner(Reader):
             heads=_whole(heads),
             augmenters=_whole(augmenters),
             objectives=objectives,
+            rewriters=_whole(rewriters),
             scorer=scorer,
             stages=stages,
         )
@@ -251,10 +261,10 @@ class _Planner(Reader):
         values["diffusions"] = resolved
         return found
 
-    def objectives(self, values: dict[str, Any]) -> dict[str, PlannedTerm]:
+    def objectives(self, values: dict[str, Any], *, needed: bool) -> dict[str, PlannedTerm]:
         found: dict[str, PlannedTerm] = {}
         table = self.table_of("objectives")
-        if not table:
+        if needed and not table:
             self.problems.append("objectives: the recipe has none; it needs at least one, as in [objectives.recommendation]")
         resolved: dict[str, Any] = {}
         for name, raw in table.items():
@@ -279,14 +289,11 @@ class _Planner(Reader):
     def stages(
         self,
         training: TrainingOptions | None,
-        encoders: list[str],
-        diffusions: list[str],
-        heads: list[str],
+        parts: list[str],
         objectives: dict[str, PlannedTerm],
+        rewriters: list[str],
         values: dict[str, Any],
     ) -> tuple[PlannedStage, ...]:
-        parts = ["items", *(f"encoders.{one}" for one in encoders), *(f"diffusions.{one}" for one in diffusions)]
-        parts += [f"heads.{one}" for one in heads]
         known = list(self.table_of("objectives"))
         weights = {name: term.share.weight for name, term in objectives.items()}
         raw = self.table.get("stages", [])
@@ -304,7 +311,23 @@ class _Planner(Reader):
             self.problem("stages", "two have the same name, under which they would draw the same numbers")
         epochs = training.epochs if training is not None else 1
         planned = []
+        if options and not any(epochs if stage.epochs is None else stage.epochs for stage in options):
+            self.problem("stages", "every stage has 0 epochs, so there is nothing to learn")
+        for name in rewriters if not raw else ():
+            self.problem(f"rewriters.{name}", f'no stage uses it: one of [[stages]] says rewrite = "{name}"')
         for number, stage in enumerate(options if raw else [StageOptions(name="main")]):
+            if stage.rewrite != "none" and stage.rewrite not in self.table_of("rewriters"):
+                near = did_you_mean(stage.rewrite, rewriters)
+                self.problem(
+                    f"stages.{number}.rewrite",
+                    f"there is no rewriter {stage.rewrite!r}.{near} Known: {', '.join([*rewriters, 'none'])}",
+                )
+            for part in stage.reset:
+                if part not in parts:
+                    self.problem(
+                        f"stages.{number}.reset",
+                        f"there is no part {part!r}.{did_you_mean(part, parts)} Known: {', '.join(parts)}",
+                    )
             updates = []
             for place, update in enumerate(stage.updates):
                 path = f"stages.{number}.updates.{place}" if raw else "objectives"
@@ -324,11 +347,13 @@ class _Planner(Reader):
                 if len(objectives) == len(known) and known and not any(moved.values()):
                     self.problem(path, "every weight is 0, so there is nothing to learn")
                 updates.append(PlannedUpdate(tuple(parts if update.moves is None else update.moves), dict(moved)))
-            planned.append(PlannedStage(stage.name, stage.epochs or epochs, tuple(updates)))
+            own = epochs if stage.epochs is None else stage.epochs
+            filled = stage.model_copy(update={"epochs": own, "updates": [UpdateOptions()]})
+            planned.append(PlannedStage(stage.name, own, filled, tuple(updates)))
         if raw:
             values["stages"] = [
                 {
-                    "name": one.name,
+                    **one.options.model_dump(mode="json", exclude={"updates"}, exclude_none=True),
                     "epochs": one.epochs,
                     "updates": [{"moves": list(update.moves), "weights": dict(update.weights)} for update in one.updates],
                 }

@@ -33,7 +33,7 @@ class DataOptions(_Table):
 
 
 class ItemsOptions(_Table):
-    """`[items]`: the item table. dim: D, the width of every vector. bias: an output bias per item. std: of its initial vectors."""
+    """`[items]`: the item table. dim: D, the width of every vector. bias: an output bias per item. std: of its vectors at first."""
 
     dim: Annotated[int, Field(ge=1)] = 64
     bias: bool = False
@@ -73,8 +73,22 @@ class UpdateOptions(_Table):
 
 
 class StageOptions(_Table):
-    """`[[stages]]`. epochs: `[training] epochs` where not given. updates: one that moves everything where not given."""
+    """`[[stages]]`. What is not given is as in `[training]`.
+
+    epochs: at most so many; 0 leaves the stage out. monitor: "loss" goes by the training loss (less is better) and validates
+    nothing. min_length: only users with so many training items make rows. reset: parts that start again from their initial
+    weights. rewrite: a `[rewriters.NAME]` that runs when the stage begins, or "none"; what it makes stands in front of the
+    rows of this stage and of all after it. updates: one that moves everything where not given.
+    """
 
     name: str
-    epochs: Annotated[int, Field(ge=1)] | None = None
+    epochs: Annotated[int, Field(ge=0)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+    validate_every: Annotated[int, Field(ge=1)] | None = None
+    patience: Annotated[int, Field(ge=1)] | None = None
+    monitor: Monitor | Literal["loss"] | None = None
+    min_length: Annotated[int, Field(ge=1)] = 1
+    reset: list[str] = []
+    rewrite: str = "none"
     updates: Annotated[list[UpdateOptions], Field(min_length=1)] = [UpdateOptions()]

@@ -18,6 +18,7 @@ from ..data.samples import Samples
 from ..errors import Diverged
 from .early_stop import EarlyStop
 from .memory import give_back
+from .stages import Stages
 from .updates import Optimisers
 
 __all__ = ["BatchReport", "EpochReport", "Fit", "Options"]
@@ -75,6 +76,7 @@ class EpochReport:
 class Fit:
     """The training of one assembly.
 
+    Stages are walked in order, each from the best weights of the one before it.
     validate: gives the metrics of the current weights on the validation part; this module does not reach for it itself.
     seed: every draw is a function of it. precision: "bfloat16" runs the forward passes under autocast, parameters and
     optimiser stay
@@ -99,15 +101,18 @@ class Fit:
         self.options = options
         self.validate = validate
         self.precision = precision
-        self.finished = False
         self._generators = Generators(samples.device)
         self._host = torch.Generator()
+        self._stages = Stages(assembly, samples, seed)
         self._stage = 0
         self._epoch = 0
         self._epochs_done = 0
-        self._optimisers, self._stop = self._start(assembly.stages[0])
+        self.finished = not assembly.stages
+        self._optimisers, self._stop = Optimisers(assembly.model, (), learning_rate=1.0, weight_decay=0.0), EarlyStop(1)
         if resume is not None:
             self._load(resume)
+        elif assembly.stages:
+            self._begin(assembly.stages[0])
 
     # ---- what is known from outside ----
 
@@ -163,22 +168,29 @@ class Fit:
             return
         self._stage += 1
         self._epoch = 0
-        self._optimisers, self._stop = self._start(self.assembly.stages[self._stage])
+        self._begin(self.assembly.stages[self._stage])
 
-    def _start(self, stage: Stage) -> tuple[Optimisers, EarlyStop]:
-        optimisers = Optimisers(
+    def _begin(self, stage: Stage) -> None:
+        """Enter a stage for the first time."""
+        self._stages.enter(stage)
+        self._start(stage)
+
+    def _start(self, stage: Stage) -> None:
+        """All that a stage needs beside the weights."""
+        self.samples = self._stages.samples_for(stage)
+        self._optimisers = Optimisers(
             self.assembly.model,
             stage.updates,
-            learning_rate=self.options.learning_rate,
+            learning_rate=stage.learning_rate or self.options.learning_rate,
             weight_decay=self.options.weight_decay,
         )
-        return optimisers, EarlyStop(self.options.patience)
+        self._stop = EarlyStop(stage.patience or self.options.patience)
 
     def _load(self, state: dict[str, Any]) -> None:
         self._stage, self._epoch, self._epochs_done = state["stage"], state["epoch"], state["epochs_done"]
         self.finished = state["finished"]
-        self._optimisers, self._stop = self._start(self.assembly.stages[self._stage])
         self.assembly.model.load_state_dict(state["weights"])
+        self._start(self.assembly.stages[self._stage])
         self._optimisers.load(state["optimisers"])
         self._stop.load(state["stop"])
 
@@ -191,9 +203,10 @@ class Fit:
             if start_epoch is not None:
                 start_epoch(model.items, epoch)
         sums = _Sums()
-        batches = self.samples.num_batches(self.options.batch_size)
+        batch_size = stage.batch_size or self.options.batch_size
+        batches = self.samples.num_batches(batch_size)
         order = self._host.manual_seed(derived(self.seed, stage.name, epoch, "data"))
-        for index, batch in enumerate(self.samples.batches(self.options.batch_size, order)):
+        for index, batch in enumerate(self.samples.batches(batch_size, order)):
             where = (self.seed, stage.name, epoch, index)
             total = torch.zeros(())
             for number, update in enumerate(stage.updates):
@@ -210,6 +223,7 @@ class Fit:
                         value = term.objective(step)
                         sums.loss(term.name, value)
                         total = total + weight * value
+                sums.weighted(total)
                 self._optimisers.apply(update, total)
                 for name, (amount, out_of) in step.records.items():
                     sums.record(name, amount, out_of)
@@ -223,9 +237,13 @@ class Fit:
         trained = time.perf_counter()
         valid, improved = None, False
         last = epoch + 1 >= stage.epochs
-        if (epoch + 1) % self.options.validate_every == 0 or last:
-            valid = self.validate()
-            improved = self._stop.see(valid[self.options.monitor], epoch, model)
+        monitor = stage.monitor or self.options.monitor
+        if (epoch + 1) % (stage.validate_every or self.options.validate_every) == 0 or last:
+            if monitor == "loss":
+                improved = self._stop.see(-sums.total(), epoch, model)
+            else:
+                valid = self.validate()
+                improved = self._stop.see(valid[monitor], epoch, model)
         yield EpochReport(
             stage=stage.name,
             epoch=epoch,
@@ -251,6 +269,16 @@ class _Sums:
     def __init__(self) -> None:
         self._losses: dict[str, tuple[Tensor, int]] = {}
         self._records: dict[str, tuple[Tensor, Tensor]] = {}
+        self._weighted: tuple[Tensor, int] | None = None
+
+    def weighted(self, total: Tensor) -> None:
+        so_far, count = self._weighted or (torch.zeros_like(total), 0)
+        self._weighted = (so_far + total.detach(), count + 1)
+
+    def total(self) -> float:
+        """The mean of the weighted sum that the updates made small."""
+        assert self._weighted is not None
+        return float(self._weighted[0]) / self._weighted[1]
 
     def loss(self, name: str, value: Tensor) -> None:
         # A term that several updates share is averaged over them.
