@@ -26,8 +26,10 @@ from ..errors import PluginError, did_you_mean
 
 __all__ = ["GIVEN", "Option", "OptionInfo", "Signature", "complaints", "describe_options", "read_signature", "validated"]
 
-GIVEN = ("dim", "max_length", "num_items", "steps")
-"""What the assembly can supply: width of the item table, longest history, size of the catalogue, steps of the diffusion."""
+GIVEN = ("dim", "max_length", "num_items", "steps", "span")
+"""What the assembly can supply: width of the item table, longest history, size of the catalogue; steps and span of the
+diffusion.
+"""
 
 NAMES = (ViewName, EncoderName, DiffusionName, HeadName)
 MISSING: Any = inspect.Parameter.empty
@@ -40,7 +42,7 @@ STRICT = ConfigDict(extra="forbid", strict=True, validate_default=True, allow_in
 class Option:
     """One keyword-only parameter.
 
-    kind: "value" (checked by pydantic), "plugin" (of `registry`), "name" or "names" (each of type `name_type`).
+    kind: "value" (checked by pydantic), "plugin" (of `registry`), "name", "names" or "pairs" of names (each of `name_type`).
     optional: whether it may be absent (`X | None`). default: MISSING where the recipe must choose. use: the plugin it gets
     where none is named.
     """
@@ -48,7 +50,7 @@ class Option:
     name: str
     annotation: Any
     default: Any
-    kind: Literal["value", "plugin", "name", "names"]
+    kind: Literal["value", "plugin", "name", "names", "pairs"]
     optional: bool = False
     registry: Registry[Any] | None = None
     name_type: type[str] | None = None
@@ -141,6 +143,9 @@ def _option(name: str, annotation: Any, default: Any) -> Option:
         inner = [_unpacked(one)[0] for one in typing.get_args(core) if one is not Ellipsis]
         if len(inner) == 1 and inner[0] in NAMES:
             return Option(name, annotation, default, "names", optional, name_type=inner[0])
+        pair = typing.get_args(inner[0]) if len(inner) == 1 and typing.get_origin(inner[0]) is tuple else ()
+        if len(pair) == 2 and pair[0] is pair[1] and pair[0] in NAMES:
+            return Option(name, annotation, default, "pairs", optional, name_type=pair[0])
     return Option(name, annotation, default, "value", optional)
 
 
@@ -256,7 +261,7 @@ def _type_text(option: Option) -> str:
         return option.registry.noun + absent
     if option.name_type is not None:
         noun = option.name_type.__name__.removesuffix("Name").lower() + " name"
-        return (f"list of {noun}s" if option.kind == "names" else noun) + absent
+        return {"names": f"list of {noun}s", "pairs": f"list of pairs of {noun}s"}.get(option.kind, noun) + absent
     return _plain(core) + absent
 
 

@@ -163,16 +163,17 @@ class Reader:
             elif option.registry is not None:
                 nested[key], resolved[key] = self.plugin(raw.get(key, MISSING), where, option.registry, option)
             else:
-                python[key] = resolved[key] = self.names(raw.get(key, MISSING), where, option)
-                if option.kind == "names" and python[key] is not None:
-                    python[key] = tuple(python[key])
+                resolved[key] = self.names(raw.get(key, MISSING), where, option)
+                python[key] = _tuples(resolved[key])
         if len(self.problems) + len(self.broken) > before:
             return None, resolved
         self.unread.discard(path)
         return Chosen(path, info, signature, python, nested), resolved
 
     def names(self, raw: Any, path: str, option: Option) -> Any:
-        """The name, or the list of names, that an option gives; checked to exist (views later, when they are known)."""
+        """The name, or the list of names or of pairs of them, that an option gives; checked to exist (views later, when they
+        are known).
+        """
         if raw is MISSING:
             if option.default is MISSING:
                 self.problem(path, "is missing")
@@ -180,11 +181,19 @@ class Reader:
             raw = option.default
         if raw is None or (option.optional and raw == "none"):
             return None
-        found = list(raw) if option.kind == "names" and isinstance(raw, list | tuple) else [raw]
         assert option.name_type is not None
-        if option.kind == "names" and not isinstance(raw, list | tuple):
-            self.problem(path, f"is {raw!r}; it should be a list of names")
-            return None
+        found = [raw]
+        if option.kind != "name":
+            if not isinstance(raw, list | tuple):
+                self.problem(path, f"is {raw!r}; it should be a list of {'pairs of ' * (option.kind == 'pairs')}names")
+                return None
+            found = list(raw)
+        if option.kind == "pairs":
+            for one in found:
+                if not isinstance(one, list | tuple) or len(one) != 2:
+                    self.problem(path, f"holds {one!r}; it should hold pairs of names")
+                    return None
+            found = [one for pair in raw for one in pair]
         for one in found:
             if not isinstance(one, str):
                 self.problem(path, f"is {one!r}; it should be a name")
@@ -197,19 +206,29 @@ class Reader:
                     near = did_you_mean(one, known) + f" Known: {', '.join(known) or 'none'}"
                     self.problem(path, f"this recipe has no {section[:-1]} called {one!r}.{near}")
         texts = [str(one) for one in found]
+        if option.kind == "pairs":
+            return [texts[place : place + 2] for place in range(0, len(texts), 2)]
         return texts if option.kind == "names" else texts[0]
 
     def tried(self, chosen: Chosen, given: Mapping[str, int]) -> Any:
         """A strategy, made to see whether it takes its options; None where it does not."""
         made: list[Made] = []
-        steps = {"steps": 1000} if chosen.path.startswith("diffusions.") else {}
         try:
-            return build(chosen, {**PROBE, **given, **steps}, made)
+            return build(chosen, {**PROBE, **given, **self.around(chosen.path)}, made)
         except RecipeError as error:
             self.problems += error.problems
         except PluginError as error:
             self.broken.append(str(error))
         return None
+
+    def around(self, path: str) -> dict[str, int]:
+        """What the diffusion around a path will supply to what stands there: its steps, probably, and its span."""
+        section, _, rest = path.partition(".")
+        if section != "diffusions":
+            return {}
+        table = self.table_of(section).get(rest.partition(".")[0])
+        span = table.get("span") if isinstance(table, dict) else None
+        return {"steps": 1000} | ({"span": span, "max_length": span} if isinstance(span, int) else {})
 
     def check_views(self, augmenters: dict[str, Chosen | None], made: dict[str, Any]) -> None:
         known = ["clean"]
@@ -259,6 +278,11 @@ def _leaves(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
             yield from _leaves(inner, (*path, str(number)))
     else:
         yield path
+
+
+def _tuples(found: Any) -> Any:
+    """Lists as a constructor gets them."""
+    return tuple(_tuples(one) for one in found) if isinstance(found, list) else found
 
 
 def _no_such(who: str, key: str, known: Mapping[str, Any] | Sequence[str]) -> str:

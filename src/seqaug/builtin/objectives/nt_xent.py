@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch.nn import functional
 
-from seqaug.api import EncoderName, Step, Tensor, ViewName, objectives
+from seqaug.api import EncoderName, RecipeError, Step, Tensor, ViewName, objectives
 
 __all__ = ["NtXent"]
 
@@ -20,7 +20,8 @@ class NtXent:
     Chen et al. (2020), eq. 1; as the contrastive term of Xie et al. (2022). The 2 B representations ask each other, never
     themselves: 2 B - 2 negatives, those of the same view among them. Symmetric in the views. In nats, mean over 2 B: log(2 B
     - 1) where nothing tells them apart. similarity: `dot` product, or `cosine`; they want different temperatures.
-    exclude_same_user: other rows of the same user do not count as negatives.
+    exclude_same_user: other rows of the same user do not count as negatives. exclude_same_target: nor do other rows with the
+    same last target; RecipeError where rows have none. also: further pairs of views, whose terms are added.
     """
 
     def __init__(
@@ -28,30 +29,48 @@ class NtXent:
         *,
         first: ViewName,
         second: ViewName,
+        also: tuple[tuple[ViewName, ViewName], ...] = (),
         temperature: Annotated[float, Field(gt=0)] = 1.0,
         similarity: Literal["dot", "cosine"] = "dot",
         exclude_same_user: bool = False,
+        exclude_same_target: bool = False,
         encoder: EncoderName = EncoderName("main"),  # noqa: B008
     ) -> None:
-        self.first = first
-        self.second = second
+        self.pairs = ((first, second), *also)
         self.temperature = temperature
         self.similarity = similarity
         self.exclude_same_user = exclude_same_user
+        self.exclude_same_target = exclude_same_target
         self.encoder = encoder
 
     def __call__(self, step: Step, /) -> Tensor:
         """-> ()."""
-        views = torch.cat([step.representation(view, self.encoder) for view in (self.first, self.second)])
+        size = step.batch.size
+        place = torch.arange(2 * size, device=step.batch.items.device)
+        partner = (place + size) % (2 * size)
+        barred = place[:, None] == place[None, :]
+        for one in self._shared(step):
+            barred = barred | (one[:, None] == one[None, :]).repeat(2, 2)
+        barred = barred.scatter(1, partner[:, None], False)
+        total, *others = (self._term(step, pair, barred, partner) for pair in self.pairs)
+        for other in others:
+            total = total + other
+        return total
+
+    def _term(self, step: Step, pair: tuple[ViewName, ViewName], barred: Tensor, partner: Tensor) -> Tensor:
+        views = torch.cat([step.representation(view, self.encoder) for view in pair])
         if self.similarity == "cosine":
             views = functional.normalize(views, dim=1)
-        size = len(views) // 2
-        place = torch.arange(2 * size, device=views.device)
-        partner = (place + size) % (2 * size)
-        barred = torch.eye(2 * size, dtype=torch.bool, device=views.device)
-        if self.exclude_same_user:
-            users = step.batch.users.repeat(2)
-            barred = (users[:, None] == users[None, :]).scatter(1, partner[:, None], False)
         with torch.autocast(views.device.type, enabled=False):  # half precision would be amplified by a small temperature
             logits = views.float() @ views.float().t() / self.temperature
         return functional.cross_entropy(logits.masked_fill(barred, float("-inf")), partner)
+
+    def _shared(self, step: Step) -> list[Tensor]:
+        """(B,) each: rows that have one of these in common are no negatives of each other."""
+        batch = step.batch
+        found = [batch.users] if self.exclude_same_user else []
+        if self.exclude_same_target:
+            if batch.predicted is not None and not len(batch.predicted):
+                raise RecipeError('data.samples = "whole" gives no targets to have in common; use "prefixes" or "sequences".')
+            found.append(batch.targets[batch.layout.last()])
+        return found
