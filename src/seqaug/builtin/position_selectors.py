@@ -23,7 +23,7 @@ __all__ = [
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Number = Annotated[int, Field(ge=0)]
-Rounding = Literal["floor", "ceil", "round"]
+Rounding = Literal["floor", "ceil", "round", "above"]
 
 # A ratio such as 0.29 times a length of 100 is 28.999999999999996 in binary: without slack its floor would be one short.
 SLACK = 1e-9
@@ -66,6 +66,8 @@ class _HowMany:
                 wanted = torch.floor(exact + SLACK).long()
             elif self.rounding == "ceil":
                 wanted = torch.ceil(exact - SLACK).long()
+            elif self.rounding == "above":
+                wanted = torch.floor(exact + SLACK).long() + 1
             else:
                 wanted = torch.floor(exact + 0.5 + SLACK).long()  # a half rounds up, unlike torch.round
         return self.within(wanted, layout)
@@ -122,9 +124,10 @@ class RandomPositions:
 
     "w/o c_aug" of Choi et al. (2025), table 3; with `probability` the masks of CaDiRec.
     ratio | count | probability: a share of the length (0.2 where none of the three is given), a fixed number, or the
-    chance of each position on its own; giving two raises ValueError. rounding: of ratio x length. at_least, at_most: bounds
-    per sequence (at_least is 1 where not given, with `probability` 0); where a bound moves a number that `probability` gave,
-    the positions that came nearest to being drawn fill it up. except_first: the oldest position is never drawn.
+    chance of each position on its own; giving two raises ValueError. rounding: of ratio x length; `above` is the next whole
+    number, floor(ratio x length) + 1. at_least, at_most: bounds per sequence (at_least is 1 where not given, with
+    `probability` 0); where a bound moves a number that `probability` gave, the positions that came nearest to being drawn
+    fill it up. except_first: the oldest position is never drawn.
     """
 
     def __init__(

@@ -22,7 +22,8 @@ class InfoNce:
     negatives, and its label is u. In nats, mean over B: log(B (1 + M)) where nothing tells them apart. One direction: only
     anchors are asked. in_batch: `positives_and_negatives` of the others stand against an anchor, as above; with `positives`
     only their positives and the anchor's own M negatives do: (B, B + M). similarity: `cosine`, or `dot` product.
-    exclude_same_user: other rows of the anchor's user (prefixes of one history) do not count against it.
+    exclude_same_user: other rows of the anchor's user (prefixes of one history) do not count against it. last: a
+    representation is the mean of the states at the latest so many positions, of all where there are fewer.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class InfoNce:
         in_batch: Literal["positives_and_negatives", "positives"] = "positives_and_negatives",
         similarity: Literal["cosine", "dot"] = "cosine",
         exclude_same_user: bool = True,
+        last: Annotated[int, Field(ge=1)] = 1,
         encoder: EncoderName = EncoderName("main"),  # noqa: B008
     ) -> None:
         self.anchor = anchor
@@ -44,12 +46,14 @@ class InfoNce:
         self.in_batch = in_batch
         self.similarity = similarity
         self.exclude_same_user = exclude_same_user
+        self.last = last
         self.encoder = encoder
 
     def __call__(self, step: Step, /) -> Tensor:
         """-> ()."""
         anchor, positive, *negatives = (
-            self._vectors(step.representation(view, self.encoder)) for view in (self.anchor, self.positive, *self.negatives)
+            self._vectors(step.representation(view, self.encoder, self.last))
+            for view in (self.anchor, self.positive, *self.negatives)
         )
         logits = self.logits(anchor, positive, negatives, step.batch.users)
         return functional.cross_entropy(logits, torch.arange(len(anchor), device=anchor.device))

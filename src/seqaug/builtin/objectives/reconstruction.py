@@ -1,0 +1,38 @@
+"""Telling what stood where the holes are."""
+
+from __future__ import annotations
+
+from seqaug.api import EncoderName, HeadName, RecipeError, Step, Tensor, ViewName, objectives
+
+__all__ = ["Reconstruction"]
+
+
+@objectives.register("reconstruction")
+class Reconstruction:
+    """The softmax cross-entropy of the original items at the edited positions of a view, over the whole catalogue, in nats.
+
+    Taylor (1953), the cloze task; Sun et al. (2019), eq. 8. Mean over the edited positions, 0 where there is none; about log V
+    when nothing has been learnt. view: has the positions of the batch, whose items are the originals; else RecipeError.
+    head: maps the states first.
+    """
+
+    def __init__(
+        self,
+        *,
+        view: ViewName,
+        encoder: EncoderName = EncoderName("main"),  # noqa: B008
+        head: HeadName | None = None,
+    ) -> None:
+        self.view = view
+        self.encoder = encoder
+        self.head = head
+
+    def __call__(self, step: Step, /) -> Tensor:
+        """-> ()."""
+        seen = step.view(self.view)
+        if seen.layout.counts != step.batch.layout.counts:
+            raise RecipeError(
+                f"the view {str(self.view)!r} has other positions than the batch, so what stood there is not known."
+            )
+        holes = seen.edited.nonzero()[:, 0]
+        return step.scores(step.hidden(self.view, self.encoder)[holes], self.head).nll(step.batch.items[holes])
