@@ -164,7 +164,7 @@ class _Planner(Reader):
         data = self.options("data", DataOptions, values)
         items = self.options("items", ItemsOptions, values)
         # A recipe with neither is trained on nothing: its scorer knows what it needs.
-        learns = bool(self.table_of("encoders") or self.table_of("objectives"))
+        learns = bool(self.table_of("encoders") or self.table_of("objectives")) or "scorer" not in self.table
         encoders = self.named("encoders", values, needed=learns)
         diffusions = self.diffusions(values)
         heads = self.named("heads", values)
