@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from .core.blocks import Dropout, Positions, TransformerBlocks, initialise_
+from .core.blocks import Dropout, Positions, StepEmbedding, TransformerBlocks, initialise_
 from .core.diffusion import Diffusion
 from .core.items import ItemScores, ItemTable
 from .core.names import DiffusionName, EncoderName, HeadName, ViewName
@@ -83,6 +83,7 @@ __all__ = [
     "Scorer",
     "SeqaugError",
     "Step",
+    "StepEmbedding",
     "Tensor",
     "TransformerBlocks",
     "UnknownName",

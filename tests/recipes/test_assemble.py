@@ -200,3 +200,31 @@ def test_a_schedule_tells_its_steps_to_the_plugins_beside_it_wherever_it_stands(
     selector = made(plan(text)).plugins["augmenters.a.selector"]
     assert isinstance(selector, Stepwise)
     assert selector.steps == 7
+
+
+class Spanned(nn.Module):
+    """Asks how long the diffused span is."""
+
+    predicts = "clean"
+
+    def __init__(self, span: int, max_length: int, /) -> None:
+        super().__init__()
+        self.seen = (span, max_length)
+
+    def forward(self, noised: Tensor, step: Tensor, condition: Tensor | None, layout: Layout, /) -> Tensor:
+        return noised
+
+
+def test_a_diffusion_tells_its_span_to_the_plugins_inside_it_and_only_to_them(mark: Mark) -> None:
+    mark("denoisers", "spanned", Spanned)
+    assembly = made("simdiffrec", ("diffusions.main.denoiser", "spanned"), ("diffusions.main.span", 10))
+    denoiser = assembly.plugins["diffusions.main.denoiser"]
+    assert isinstance(denoiser, Spanned)
+    assert denoiser.seen == (10, 10)
+    assert assembly.model.max_length == assembly.model.diffusion("main").max_length == 50
+
+
+def test_a_span_is_refused_in_words_where_the_diffusion_has_none(mark: Mark) -> None:
+    mark("denoisers", "spanned", Spanned)
+    with pytest.raises(RecipeError, match=r"denoiser: needs `span`, which only stands inside a diffusion that"):
+        made("simdiffrec", ("diffusions.main.denoiser", "spanned"))

@@ -345,3 +345,18 @@ def test_an_attribute_that_was_promised_and_is_not_there_is_the_plugins_fault(pl
 def test_steps_are_given_inside_a_diffusion_only(plan: Planner, mark: Mark) -> None:
     mark("scorers", "deep", Deep)
     assert problems(plan, SMALL, ("scorer", "deep")) == ["scorer: needs `steps`, which only stands inside a diffusion"]
+
+
+class SpannedNoise:
+    def __init__(self, span: int, /) -> None: ...
+
+    def draw(self, clean: object, items: object, table: object, generator: object) -> object: ...
+
+
+def test_a_span_is_given_inside_a_diffusion_that_has_one(plan: Planner, mark: Mark) -> None:
+    mark("noise_sources", "spanned", SpannedNoise)
+    diffusion = '[diffusions.main]\nschedule = "linear"\nnoise = "spanned"\ndenoiser = "mlp"\n'
+    assert problems(plan, SMALL + diffusion) == [
+        "diffusions.main.noise: needs `span`, which only stands inside a diffusion that has a `span`"
+    ]
+    assert plan(SMALL + diffusion + "span = 3\n").values["diffusions"]["main"]["span"] == 3

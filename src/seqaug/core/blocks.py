@@ -5,6 +5,7 @@ N positions, D width, H heads.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional
 
 from ..data.layout import Layout
 
-__all__ = ["Dropout", "Positions", "TransformerBlocks", "initialise_"]
+__all__ = ["Dropout", "Positions", "StepEmbedding", "TransformerBlocks", "initialise_"]
 
 EPSILON = 1e-12  # of every LayerNorm: docs of S3-Rec and RecBole, specification of sasrec, section 1.1
 
@@ -72,6 +73,38 @@ class Positions(nn.Module):
         where = layout.from_start if self.origin == "from_start" else layout.from_end
         vectors: Tensor = self.table(where)
         return vectors
+
+
+class StepEmbedding(nn.Module):
+    """Which diffusion step it is, as a vector: waves of the step's number, then Linear, activation, Linear.
+
+    Ho et al. (2020), after Vaswani et al. (2017): dim_wave / 2 sines, then as many cosines, of step x 10000^(-2 i / dim_wave);
+    an odd width ends in a 0. inner: width between the two maps; None leaves them out, and the wave itself is the answer.
+    out: width of the answer, dim_wave where not given.
+    """
+
+    def __init__(
+        self,
+        dim_wave: int,
+        inner: int | None = None,
+        out: int | None = None,
+        activation: Literal["silu", "gelu", "relu"] = "silu",
+    ) -> None:
+        super().__init__()
+        self.dim_wave = dim_wave
+        self.maps: nn.Sequential | None = None
+        if inner is not None:
+            between = {"silu": nn.SiLU, "gelu": nn.GELU, "relu": nn.ReLU}[activation]
+            self.maps = nn.Sequential(nn.Linear(dim_wave, inner), between(), nn.Linear(inner, dim_wave if out is None else out))
+
+    def forward(self, step: Tensor) -> Tensor:
+        """(B,) int64 -> (B, out)."""
+        half = self.dim_wave // 2
+        rates = torch.exp(-math.log(10_000) * torch.arange(half, device=step.device) / max(half, 1))
+        angles = step[:, None].float() * rates
+        waves = torch.cat([angles.sin(), angles.cos()], dim=1)
+        waves = functional.pad(waves, (0, self.dim_wave - waves.shape[1]))
+        return waves if self.maps is None else self.maps(waves)
 
 
 class _Attention(nn.Module):

@@ -62,19 +62,23 @@ def build(
     """Make a plugin and, before it, the plugins inside it; each is noted in `made`.
 
     given: what the assembly supplies by name. The schedule inside a diffusion is made first and supplies `steps` to the
-    others. around: a context for each constructor, by path (the seed of its initialisation).
+    others; a diffusion with a `span` supplies it, as their `max_length` too. around: a context for each constructor, by path
+    (the seed of its initialisation).
     Raises RecipeError, with the path, where a constructor refuses its options (ValueError); PluginError where it fails
     otherwise.
     """
     nested: dict[str, Any] = {}
+    inside = {**given, **_span(chosen)}
     # A schedule first: the denoiser beside it may ask how many steps there are.
     for name, inner in sorted(chosen.nested.items(), key=lambda one: one[1] is None or one[1].kind != "schedules"):
-        nested[name] = None if inner is None else build(inner, given, made, around=around)
+        nested[name] = None if inner is None else build(inner, inside, made, around=around)
         if inner is not None and inner.kind == "schedules":
-            given = {**given, "steps": nested[name].steps}
+            steps = {"steps": nested[name].steps}
+            given, inside = {**given, **steps}, {**inside, **steps}
     lacking = [name for name in chosen.signature.given if name not in given]
     if lacking:
-        raise RecipeError(f"{chosen.path}: needs `{lacking[0]}`, which only stands inside a diffusion")
+        where = "a diffusion that has a `span`" if lacking[0] == "span" else "a diffusion"
+        raise RecipeError(f"{chosen.path}: needs `{lacking[0]}`, which only stands inside {where}")
     try:
         with around(chosen.path):
             thing = chosen.signature.cls(*[given[name] for name in chosen.signature.given], **chosen.values, **nested)
@@ -90,6 +94,12 @@ def build(
         _check_attributes(chosen, thing)
     made.append(Made(chosen.path, thing))
     return thing
+
+
+def _span(chosen: Chosen) -> dict[str, int]:
+    """What a diffusion that noises spans of one length tells the plugins inside it."""
+    span = chosen.values.get("span") if chosen.kind == "diffusions" else None
+    return {} if span is None else {"span": span, "max_length": span}
 
 
 def _who(chosen: Chosen) -> str:
