@@ -116,11 +116,16 @@ class Diffusion(nn.Module):
 
     # ---- one pass back ----
 
+    def predict(self, noised: Tensor, step: Tensor, layout: Layout, condition: Tensor | None = None) -> Tensor:
+        """(N, D) what the denoiser itself says of z_t: z_0, or the noise where it predicts that. Arguments as `restore`."""
+        timed = noised if self.times is None else noised + self.time(step)[layout.sequence]
+        denoiser: Denoiser = self.denoiser
+        return denoiser(timed, step, condition, layout)
+
     def restore(self, noised: Tensor, step: Tensor, layout: Layout, condition: Tensor | None = None) -> Tensor:
         """(N, D) the denoiser's guess of z_0 from z_t in one pass; step (B,) in 1..T, condition (B, D) or None."""
+        guess = self.predict(noised, step, layout, condition)
         denoiser: Denoiser = self.denoiser
-        timed = noised if self.times is None else noised + self.time(step)[layout.sequence]
-        guess = denoiser(timed, step, condition, layout)
         if denoiser.predicts == "clean":
             return guess
         # A noise prediction says nothing about z_0 where no signal is left; the clamp bounds the error there.
