@@ -10,7 +10,7 @@ from pydantic import Field
 
 from seqaug.api import Tensor, schedules
 
-__all__ = ["ConvexSchedule", "CosineSchedule", "LinearSchedule", "SqrtSchedule"]
+__all__ = ["ConvexSchedule", "CosineSchedule", "ExponentialSchedule", "LinearSchedule", "SqrtSchedule"]
 
 Steps = Annotated[int, Field(ge=2)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
@@ -112,3 +112,33 @@ class ConvexSchedule:
         """A (T,), C (T,)."""
         signal = torch.cumprod(1 - self._rates, 0)
         return signal, 1 - signal
+
+
+@schedules.register("exponential")
+class ExponentialSchedule:
+    """A rate that rises linearly in time, integrated over each step: b_i = 1 - exp(-r_0 / T - x_i (r_1 - r_0) / (2 T^2)).
+
+    The variance-preserving process of Song et al. (2021) in T steps, as the code of Yang et al. (2023) has it: x_i evenly
+    spaced from 1 to 2 T + 1, where the integral itself would end at 2 T - 1. A_T^2 = 0.0063 at T = 500. steps: T. lowest,
+    highest: r_0 and r_1, the rates at both ends of the process in units of its whole length, lowest <= highest, else
+    ValueError.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: Steps = 500,
+        lowest: Annotated[float, Field(gt=0)] = 0.1,
+        highest: Annotated[float, Field(gt=0)] = 10.0,
+    ) -> None:
+        if lowest > highest:
+            raise ValueError(f"the rates of a schedule rise, but lowest = {lowest} is larger than highest = {highest}")
+        self.steps = steps
+        self.lowest = lowest
+        self.highest = highest
+
+    def coefficients(self) -> tuple[Tensor, Tensor]:
+        """A (T,), C (T,)."""
+        place = torch.linspace(1, 2 * self.steps + 1, self.steps, dtype=torch.float64)
+        integrals = self.lowest / self.steps + place * (self.highest - self.lowest) / (2 * self.steps**2)
+        return _variance_preserving(torch.exp(-torch.cumsum(integrals, 0) / 2))
