@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -134,3 +136,25 @@ def test_initial_weights_are_normal_with_a_deviation_of_two_hundredths() -> None
             assert module.bias.abs().sum() == 0
         if isinstance(module, nn.LayerNorm):
             assert (module.weight == 1).all() and (module.bias == 0).all() and module.eps == 1e-12
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_latest_states_alone_are_those_among_all_states(norm: Literal["post", "pre"], causal: bool, layers: int) -> None:
+    torch.manual_seed(0)
+    blocks = TransformerBlocks(16, layers=layers, inner=32, dropout=0.3, causal=causal, norm=norm)
+    layout = Layout.of([1, 5, 2, 9, 3, 3, 17])
+    hidden = torch.randn(layout.num_positions, 16)
+    blocks.eval()
+    every, alone = blocks(hidden, layout)[layout.last()], blocks.latest(hidden, layout)
+    assert torch.allclose(every, alone, atol=1e-6)
+    parameters = list(blocks.parameters())
+    for one, two in zip(
+        torch.autograd.grad(every.square().sum(), parameters),
+        torch.autograd.grad(alone.square().sum(), parameters),
+        strict=True,
+    ):
+        assert torch.allclose(one, two, atol=1e-5)
+    blocks.train()
+    assert not torch.equal(blocks.latest(hidden, layout), alone), "dropout takes part"

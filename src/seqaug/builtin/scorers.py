@@ -22,8 +22,7 @@ class LastPosition:
 
     def score(self, model: Recommender, histories: Batch, generator: Generator) -> ItemScores:
         """B histories -> scores of items 1..V. Draws nothing."""
-        hidden = model.encode(model.items(histories.items), histories.layout, self.encoder)
-        return model.scores(hidden[histories.layout.last()], self.head)
+        return model.scores(model.latest(model.items(histories.items), histories.layout, self.encoder), self.head)
 
 
 @scorers.register("masked_position")

@@ -126,15 +126,35 @@ class _Attention(nn.Module):
             cells = projected[group.index].view(b, length, 3, self.heads, width).permute(2, 0, 3, 1, 4)  # (3, b, H, l, d)
             query, key, value = cells[0], cells[1], cells[2]
             allowed = _allowed(length, group.real, causal, hidden.device)
-            if self.training and self.dropout.probability > 0 and hidden.device.type == "cpu":
-                mixed = self._with_dropout(query, key, value, allowed)
-            else:
-                mixed = functional.scaled_dot_product_attention(
-                    query, key, value, attn_mask=allowed, dropout_p=self.dropout.probability if self.training else 0.0
-                )
+            mixed = self._mixed(query, key, value, allowed)
             results.append(mixed.transpose(1, 2).reshape(b, length, -1))
         mixed_flat: Tensor = self.output(layout.ungrouped(results))
         return mixed_flat
+
+    def latest(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """(N, D) -> (B, D), what `forward` gives at the latest positions, causal or not: they read all of their sequence."""
+        dim = hidden.shape[1]
+        weight, bias = self.project.weight, self.project.bias
+        query = functional.linear(hidden[layout.last()], weight[:dim], bias[:dim])
+        told = functional.linear(hidden, weight[dim:], bias[dim:])  # keys and values (N, 2 D)
+        width = dim // self.heads
+        results, sequences = [], []
+        for group in layout.groups():
+            b, length = group.index.shape
+            asking = query[group.sequences].view(b, 1, self.heads, width).transpose(1, 2)  # (b, H, 1, d)
+            cells = told[group.index].view(b, length, 2, self.heads, width).permute(2, 0, 3, 1, 4)  # (2, b, H, l, d)
+            allowed = _allowed(length, group.real, False, hidden.device)
+            results.append(self._mixed(asking, cells[0], cells[1], allowed).reshape(b, dim))
+            sequences.append(group.sequences)
+        mixed: Tensor = self.output(torch.cat(results)[torch.argsort(torch.cat(sequences))])
+        return mixed
+
+    def _mixed(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
+        if self.training and self.dropout.probability > 0 and query.device.type == "cpu":
+            return self._with_dropout(query, key, value, allowed)
+        return functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=allowed, dropout_p=self.dropout.probability if self.training else 0.0
+        )
 
     def _with_dropout(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
         """Written out, because torch's own attention draws its dropout one number at a time on the CPU."""
@@ -173,9 +193,19 @@ class _Block(nn.Module):
 
     def forward(self, hidden: Tensor, layout: Layout, causal: bool) -> Tensor:
         if self.before:
-            hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), layout, causal))
+            return self._fed(hidden + self.dropout(self.attention(self.attention_norm(hidden), layout, causal)))
+        return self._fed(self.attention_norm(hidden + self.dropout(self.attention(hidden, layout, causal))))
+
+    def latest(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """(N, D) -> (B, D), what `forward` gives at the latest positions."""
+        last = hidden[layout.last()]
+        if self.before:
+            return self._fed(last + self.dropout(self.attention.latest(self.attention_norm(hidden), layout)))
+        return self._fed(self.attention_norm(last + self.dropout(self.attention.latest(hidden, layout))))
+
+    def _fed(self, hidden: Tensor) -> Tensor:
+        if self.before:
             return hidden + self.dropout(self._feed(self.feed_norm(hidden)))  # type: ignore[no-any-return]
-        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, layout, causal)))
         normed: Tensor = self.feed_norm(hidden + self.dropout(self._feed(hidden)))
         return normed
 
@@ -219,3 +249,15 @@ class TransformerBlocks(nn.Module):
         for block in self.blocks:
             hidden = block(hidden, layout, self.causal if causal is None else causal)
         return hidden if self.final is None else self.final(hidden)
+
+    def latest(self, hidden: Tensor, layout: Layout) -> Tensor:
+        """(N, D) -> (B, D), the states at the latest positions: the last block is spared the rest.
+
+        With dropout the draws are others than those of `forward`.
+        """
+        *first, last = self.blocks
+        for block in first:
+            hidden = block(hidden, layout, self.causal)
+        assert isinstance(last, _Block)
+        states = last.latest(hidden, layout)
+        return states if self.final is None else self.final(states)

@@ -42,7 +42,11 @@ __all__ = [
 
 @runtime_checkable
 class Encoder(Protocol):
-    """A part: reads sequences of item vectors. An `nn.Module`."""
+    """A part: reads sequences of item vectors. An `nn.Module`.
+
+    May also have `latest(embedded, layout) -> (B, D)`, the same states at each sequence's latest position where they are to be
+    had for less; prefixes and scorers, which look at no other, then ask for that.
+    """
 
     def __call__(self, embedded: Tensor, layout: Layout, /) -> Tensor:
         """(N, D) -> (N, D), the state at each position."""

@@ -62,6 +62,12 @@ class Recommender(nn.Module):
         hidden: Tensor = self.encoders[encoder](embedded, layout)
         return hidden
 
+    def latest(self, embedded: Tensor, layout: Layout, encoder: str = "main") -> Tensor:
+        """(N, D) -> (B, D), the states of one encoder at the latest positions, without the others where it can do so."""
+        part: Any = self.encoders[encoder]
+        found: Tensor = part.latest(embedded, layout) if hasattr(part, "latest") else part(embedded, layout)[layout.last()]
+        return found
+
     def diffusion(self, name: str = "main") -> Diffusion:
         """The diffusion of that name."""
         found = self.diffusions[name]

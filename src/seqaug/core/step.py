@@ -57,6 +57,7 @@ class Step:
         self._views: dict[str, View] = {}
         self._promised: dict[str, Callable[[], View]] = {}
         self._hidden: dict[tuple[str, str], Tensor] = {}
+        self._latest: dict[tuple[str, str], Tensor] = {}
         self._under_way: list[str] = []
 
     # ---- what augmenters and objectives ask ----
@@ -116,8 +117,37 @@ class Step:
         seen = self.view(view)
         if seen.representation is not None:
             return seen.representation
+        if last == 1 and self.samples.only_last and (view, encoder) not in self._hidden:
+            return self._last_state(view, encoder)
         hidden = self.hidden(view, encoder)
         return hidden[seen.layout.last()] if last == 1 else seen.layout.mean(hidden, last)
+
+    def _last_state(self, view: str, encoder: str) -> Tensor:
+        """(B, D). Rows that predict at their last position only have no use for the other states."""
+        key = (view, encoder)
+        found = self._latest.get(key)
+        if found is None:
+            embedded = self.embedded(view)
+            with self.dropout(f"encoders.{encoder}", view):
+                found = self._latest[key] = self.model.latest(embedded, self.view(view).layout, encoder)
+        return found
+
+    def predicting(self, view: str = "clean", encoder: str = "main") -> tuple[Tensor, Tensor]:
+        """(M, D) the states from which the batch's next items are to be told, and those items (M,).
+
+        view: has the positions of the batch, else RecipeError; also where the batch has no targets (samples = "whole").
+        """
+        batch = self.batch
+        if self.view(view).layout.counts != batch.layout.counts:
+            raise RecipeError(f"the view {view!r} has other positions than the batch, so their next items are not known.")
+        if batch.predicted is None:
+            return self.hidden(view, encoder), batch.targets
+        if not len(batch.predicted):
+            raise RecipeError('data.samples = "whole" gives no next items to predict; use "sequences" or "prefixes".')
+        targets = batch.targets[batch.predicted]
+        if self.samples.only_last:
+            return self.representation(view, encoder), targets
+        return self.hidden(view, encoder)[batch.predicted], targets
 
     def scores(self, hidden: Tensor, head: str | None = None) -> ItemScores:
         """The catalogue as seen from `hidden` (M, D), through a head where one is named."""

@@ -90,6 +90,11 @@ class Samples:
         return len(self._users)
 
     @property
+    def only_last(self) -> bool:
+        """Whether rows predict at their last position only."""
+        return self.kind == "prefixes" and not self._every_target
+
+    @property
     def num_users(self) -> int:
         """Of the data set, with or without a training row."""
         return self.histories.num_users

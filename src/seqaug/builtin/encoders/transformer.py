@@ -58,6 +58,14 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, embedded: Tensor, layout: Layout, /) -> Tensor:
         """(N, D) -> (N, D)."""
-        placed = embedded if self.positions is None else embedded + self.positions(layout)
-        states: Tensor = self.blocks(self.dropout(self.norm(placed)), layout)
+        states: Tensor = self.blocks(self._placed(embedded, layout), layout)
         return states
+
+    def latest(self, embedded: Tensor, layout: Layout, /) -> Tensor:
+        """(N, D) -> (B, D), the states at the latest positions."""
+        return self.blocks.latest(self._placed(embedded, layout), layout)
+
+    def _placed(self, embedded: Tensor, layout: Layout) -> Tensor:
+        placed = embedded if self.positions is None else embedded + self.positions(layout)
+        read: Tensor = self.dropout(self.norm(placed))
+        return read

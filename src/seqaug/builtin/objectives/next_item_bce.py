@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch.nn import functional
 
-from seqaug.api import EncoderName, HeadName, Layout, NegativeSampler, RecipeError, Step, Tensor, Use, ViewName, objectives
+from seqaug.api import EncoderName, HeadName, Layout, NegativeSampler, Step, Tensor, Use, ViewName, objectives
 
 __all__ = ["NextItemBce"]
 
@@ -44,19 +44,13 @@ class NextItemBce:
 
     def __call__(self, step: Step, /) -> Tensor:
         """-> ()."""
-        batch, layout = step.batch, step.view(self.view).layout
-        hidden, targets, items, users = step.hidden(self.view, self.encoder), batch.targets, batch.items, batch.users
-        if layout.counts != batch.layout.counts:
-            raise RecipeError(
-                f"the view {str(self.view)!r} has other positions than the batch, so their next items are not known."
-            )
+        hidden, targets = step.predicting(self.view, self.encoder)
+        batch = step.batch
+        layout, items, users = batch.layout, batch.items, batch.users
         if batch.predicted is not None:
-            if not len(batch.predicted):
-                raise RecipeError('data.samples = "whole" gives no next items to predict; use "sequences" or "prefixes".')
             # Each position that predicts stands alone from here on: a sequence of length one.
-            chosen = batch.predicted
-            hidden, targets, items, users = hidden[chosen], targets[chosen], items[chosen], users[layout.sequence[chosen]]
-            layout = Layout.of([1] * len(chosen), layout.device)
+            items, users = items[batch.predicted], users[layout.sequence[batch.predicted]]
+            layout = Layout.of([1] * len(batch.predicted), layout.device)
         scores = step.scores(hidden, self.head)
         evidence = replace(step.evidence(layout, items, targets, scores=lambda: scores), users=users)
         negatives = self.negatives.sample(evidence, self.count, step.generator(self.negatives))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqaug.api import EncoderName, HeadName, RecipeError, Step, Tensor, ViewName, objectives
+from seqaug.api import EncoderName, HeadName, Step, Tensor, ViewName, objectives
 
 __all__ = ["NextItemSoftmax"]
 
@@ -29,14 +29,5 @@ class NextItemSoftmax:
 
     def __call__(self, step: Step, /) -> Tensor:
         """-> ()."""
-        batch = step.batch
-        hidden, targets = step.hidden(self.view, self.encoder), batch.targets
-        if step.view(self.view).layout.counts != batch.layout.counts:
-            raise RecipeError(
-                f"the view {str(self.view)!r} has other positions than the batch, so their next items are not known."
-            )
-        if batch.predicted is not None:
-            if not len(batch.predicted):
-                raise RecipeError('data.samples = "whole" gives no next items to predict; use "sequences" or "prefixes".')
-            hidden, targets = hidden[batch.predicted], targets[batch.predicted]
+        hidden, targets = step.predicting(self.view, self.encoder)
         return step.scores(hidden, self.head).nll(targets)
