@@ -164,3 +164,7 @@ def test_every_problem_is_told_at_once() -> None:
 
 def test_a_part_whose_terms_all_have_weight_zero_may_rest() -> None:
     rehearse(planned(objectives__contrast__weight=0, objectives__denoising__weight=0))
+
+
+def test_likewise_in_a_stage_that_names_no_parts() -> None:
+    rehearse(planned("ecl_sr", objectives__generator__weight=0, objectives__discriminator__weight=0))

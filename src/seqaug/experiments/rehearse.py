@@ -78,8 +78,6 @@ def rehearse(plan: Plan, *, device: torch.device | str = "cpu", precision: Preci
                 with _naming(assembly, path, problems):
                     start_epoch(assembly.model.items, 0)
         terms: dict[str, float] = {}
-        # A recipe without [[stages]] says nothing about what moves: a part may then rest because its terms have weight 0.
-        may_rest = "stages" not in plan.values and any(term.share.weight == 0 for term in plan.objectives.values())
         stages = Stages(assembly, samples, seed)
         for stage in assembly.stages:
             failed = len(problems)
@@ -89,6 +87,9 @@ def rehearse(plan: Plan, *, device: torch.device | str = "cpu", precision: Preci
             if len(problems) > failed:
                 break
             for number, update in enumerate(stage.updates):
+                # An update that moves everything names nothing: a part may then rest because its terms have weight 0.
+                names_nothing = set(update.moves) == set(assembly.model.parts())
+                may_rest = names_nothing and len(update.terms) < len(plan.objectives)
                 _one_step(assembly, samples, stage, update, number, seed, precision, problems, terms, may_rest)
         if not problems:  # a model that cannot take a step says nothing new when it is asked for scores
             with _naming(assembly, "scorer", problems):
