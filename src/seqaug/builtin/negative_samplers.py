@@ -13,7 +13,7 @@ from pydantic import Field
 
 from seqaug.api import Evidence, Generator, Histories, RecipeError, SeqaugError, Tensor, negative_samplers
 
-__all__ = ["InBatchItems", "PopularItems", "RankedItem", "UniformItems"]
+__all__ = ["AmongTop", "InBatchItems", "PopularItems", "RankedItem", "UniformItems"]
 
 Exclude = Literal["nothing", "target", "history"]
 
@@ -180,3 +180,32 @@ class RankedItem:
             return window
         skip = (window == evidence.targets[:, None]).cumsum(1)[:, :count]
         return window.gather(1, torch.arange(count, device=window.device) + skip)
+
+
+@negative_samplers.register("among_top")
+class AmongTop:
+    """Any of the k items that the asker finds most likely, each with the same chance, with replacement.
+
+    How CaDiRec rounds a restored vector: two draws make two views. exclude_target: the k best others of the target;
+    otherwise the target may be one of the k. Needs scores; no gradient. Raises RecipeError where the catalogue has no k items.
+    """
+
+    def __init__(self, *, k: Annotated[int, Field(ge=1)] = 10, exclude_target: bool = False) -> None:
+        self.k = k
+        self.exclude_target = exclude_target
+
+    def sample(self, evidence: Evidence, count: int, generator: Generator) -> Tensor:
+        """-> (N, count) ids in 1..V."""
+        needed = self.k + int(self.exclude_target)
+        if needed > evidence.num_items:
+            raise RecipeError(
+                f"k = {self.k} asks for the best {needed} items of a catalogue of {evidence.num_items}; choose a smaller k."
+            )
+        window = evidence.scores.top(needed)[0]
+        size = (len(window), count)
+        place = torch.randint(self.k, size, generator=generator, device=generator.device).to(window.device)
+        if self.exclude_target:
+            # Counted past the target, wherever it stands among the best.
+            before = (window == evidence.targets[:, None]).cumsum(1)
+            place = place + before.gather(1, place)
+        return window.gather(1, place)

@@ -10,11 +10,12 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from seqaug.api import Evidence, Generator, Layout, Tensor, position_selectors
+from seqaug.api import Evidence, Generator, Layout, RecipeError, Tensor, position_selectors
 
 __all__ = [
     "AllPositions",
     "ConfidentPositions",
+    "CorruptedPositions",
     "LastPositions",
     "LeastConfidentPositions",
     "NoPositions",
@@ -199,3 +200,20 @@ class LeastConfidentPositions(_ByConfidence):
     """The positions whose most likely item is the least probable; otherwise as `confidence`, with the same options."""
 
     sign = -1
+
+
+@position_selectors.register("corrupted")
+class CorruptedPositions:
+    """The positions that were noised: what the diffusion never touched stays as it was.
+
+    So CaDiRec replaces exactly what it restored. Draws nothing. Raises RecipeError where nothing has been noised.
+    """
+
+    def select(self, evidence: Evidence, generator: Generator) -> Tensor:
+        """-> (N,) bool."""
+        if evidence.corrupted is None:
+            raise RecipeError(
+                "the corrupted positions are asked for, but nothing has been noised where that stands. "
+                "Use another selector (random, all, last), or let it choose what a diffusion's views `replace`."
+            )
+        return evidence.corrupted

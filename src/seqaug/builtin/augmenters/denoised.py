@@ -48,6 +48,8 @@ class DenoisedViews:
     restoration, as in the released code (docs/methods/simdiffrec.md, row 4).
     reverse: from t = T to 0 in `one_step`, or along a deterministic `chain` of chain_steps (eq. 10-11); a chain with `drawn`
     raises ValueError.
+    freeze_items: the views look their items up in a table that does not learn from them, as in CaDiRec, so that a contrast
+    between the views moves the encoder alone.
 
     Records `identity_rate`, the share of the chosen positions whose most likely item is the original.
     """
@@ -64,6 +66,7 @@ class DenoisedViews:
         reverse: Literal["one_step", "chain"] = "one_step",
         chain_steps: Annotated[int, Field(ge=2)] = 10,
         copies: Annotated[int, Field(ge=1)] = 1,
+        freeze_items: bool = False,
     ) -> None:
         if reverse == "chain" and confidence_step == "drawn":
             raise ValueError('reverse = "chain" starts from t = T, so it needs confidence_step = "last"')
@@ -75,6 +78,7 @@ class DenoisedViews:
         self.confidence_step = confidence_step
         self.chain_steps = chain_steps if reverse == "chain" else 1
         self.copies = copies
+        self.freeze_items = freeze_items
         names = ["positive"] if negative is None else ["positive", "negative"]
         copied = names if copies == 1 else [f"{name}_{copy}" for copy in range(1, copies + 1) for name in names]
         self.view_names: tuple[str, ...] = ("restored", *copied)
@@ -113,13 +117,20 @@ class _Denoising:
     def untouched(self) -> View:
         """The originals, with what the diffusion made of them."""
         clean = self.step.view("clean")
-        return View(self.layout, clean.items, clean.edited, ask_restoration=lambda: self.restoration)
+        return self.view(clean.items, clean.edited)
 
     def exchanged(self, sampler: NegativeSampler, copy: int) -> View:
         """The originals, with a sampler's items at the chosen positions."""
         chosen = self.chosen  # before sampling: the pass over the catalogue for the confidence keeps the best items as well
         items = torch.where(chosen, self.sampled(sampler)[:, copy], self.items)
-        return View(self.layout, items, items != self.items, ask_restoration=lambda: self.restoration)
+        same = self.scores.top(1)[0][:, 0] == self.items
+        self.step.record("identity_rate", (same & chosen).sum(), chosen.sum())
+        return self.view(items, items != self.items)
+
+    def view(self, items: Tensor, edited: Tensor) -> View:
+        """Items in the shape of the batch, with the restoration behind them."""
+        frozen = self.step.model.items(items).detach() if self.options.freeze_items else None
+        return View(self.layout, items, edited, embedded=frozen, ask_restoration=lambda: self.restoration)
 
     # ---- what they share ----
 
@@ -136,6 +147,8 @@ class _Denoising:
         source = self.diffusion.noise
         with torch.set_grad_enabled(self.learning):
             clean = self.step.embedded("clean")
+            if self.diffusion.start_noise:
+                clean = self.diffusion.started(clean, self.step.generator(self.diffusion))
             return clean, self.diffusion.noise_for(clean, self.items, self.step.model.items, self.step.generator(source))
 
     @cached_property
@@ -170,10 +183,7 @@ class _Denoising:
     def chosen(self) -> Tensor:
         """(N,) bool, the positions whose item is exchanged."""
         selector = self.options.replace
-        chosen = selector.select(self.evidence(), self.step.generator(selector))
-        same = self.scores.top(1)[0][:, 0] == self.items
-        self.step.record("identity_rate", (same & chosen).sum(), chosen.sum())
-        return chosen
+        return selector.select(self.evidence(), self.step.generator(selector))
 
     @torch.no_grad()
     def sampled(self, sampler: NegativeSampler) -> Tensor:
