@@ -40,8 +40,7 @@ class MaskedPosition:
     def score(self, model: Recommender, histories: Batch, generator: Generator) -> ItemScores:
         """B histories -> scores of items 1..V. Draws nothing."""
         layout, items = self.asked(model, histories)
-        hidden = model.encode(model.items(items), layout, self.encoder)
-        return model.scores(hidden[layout.last()], self.head)
+        return model.scores(model.latest(model.items(items), layout, self.encoder), self.head)
 
     def asked(self, model: Recommender, histories: Batch) -> tuple[Layout, Tensor]:
         """The histories with a MASK behind each: their layout and (N',) items."""
