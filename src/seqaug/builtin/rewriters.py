@@ -104,8 +104,10 @@ class PrependGenerated:
         diffusion, device = model.diffusion(self.diffusion), model.items.weight.device
         assert diffusion.span is not None
         layout = Layout.of([diffusion.span] * users.num_users, device)
+        # Drawn for a whole block, so that nobody's noise depends on how many there are.
+        noise = diffusion.prior((BLOCK * diffusion.span, diffusion.dim), generator, device)
         vectors = diffusion.chain(
-            diffusion.prior((layout.num_positions, diffusion.dim), generator, device),
+            noise[: layout.num_positions],
             layout,
             times=diffusion.chain_times(self.steps, self.start),
             guess=self.guess(model, self.condition(model, users), self.first(model, users)),
