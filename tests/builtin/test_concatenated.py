@@ -67,6 +67,14 @@ def test_a_condition_and_a_step_reach_the_positions_of_their_sequence_only() -> 
         assert ((other - plain).abs().amax(1) > 0).tolist() == [4 <= n < 11 for n in range(15)]
 
 
+@torch.no_grad()
+def test_one_step_for_all_sequences_is_read_as_that_step_written_four_times() -> None:
+    made = denoiser(2)
+    condition = vectors(4)
+    once = made(vectors(), torch.tensor([9]).expand(4), condition, LAYOUT)
+    assert torch.allclose(once, made(vectors(), torch.tensor([9, 9, 9, 9]), condition, LAYOUT), atol=1e-6)
+
+
 @pytest.mark.parametrize("layers", [1, 2])
 def test_every_parameter_learns_its_step_embedding_included(layers: int) -> None:
     made = denoiser(layers)

@@ -97,7 +97,7 @@ class GeneratedItem:
         layout = Layout.of([1] * len(condition), condition.device)
 
         def guess(state: Tensor, t: int) -> Tensor:
-            step = torch.full((len(condition),), t, dtype=torch.int64, device=condition.device)
+            step = torch.full((1,), t, dtype=torch.int64, device=condition.device).expand(len(condition))
             return diffusion.guided(state, step, layout, condition, self.guidance)
 
         start = diffusion.prior(tuple(condition.shape), generator, condition.device)
