@@ -156,6 +156,12 @@ def test_the_assembly_gives_what_a_constructor_asks_for_by_name(mark: Mark) -> N
     assert denoiser.bound == [3]
 
 
+def test_what_a_plugin_refuses_once_it_sees_the_model_is_told_with_its_path(plan: Planner) -> None:
+    shared = ("diffusions.main.denoiser", "shared")
+    with pytest.raises(RecipeError, match=r"^diffusions.main.denoiser: the denoiser 'shared' borrows transformer blocks"):
+        made("simdiffrec", shared, ("encoders.main", "gru"))
+
+
 class NotAModule:
     def __call__(self, embedded: Tensor, layout: Layout, /) -> Tensor:
         return embedded

@@ -17,7 +17,7 @@ from ..core.registry import PluginInfo
 from ..core.seeds import derived, seeded
 from ..data.samples import Samples
 from ..data.split import Histories, Split
-from ..errors import PluginError
+from ..errors import PluginError, RecipeError
 from .chosen import Chosen, Made, build
 from .plan import Plan
 
@@ -100,10 +100,13 @@ def assemble(
         if stage.epochs
     )
     for one in made:
-        if callable(bind := getattr(one.thing, "bind", None)):
-            bind(model)
-        if histories is not None and callable(know := getattr(one.thing, "know", None)):
-            know(histories)
+        try:
+            if callable(bind := getattr(one.thing, "bind", None)):
+                bind(model)
+            if histories is not None and callable(know := getattr(one.thing, "know", None)):
+                know(histories)
+        except RecipeError as error:
+            raise RecipeError([f"{one.path}: {problem}" for problem in error.problems]) from error
     return Assembly(
         model=model,
         augmenters=augmenters,
