@@ -25,10 +25,11 @@ def toy_split(num_users: int = 60, num_items: int = 40, seed: int = 0) -> Split:
 
 
 class NextItem:
-    """Softmax over the catalogue at every position."""
+    """Softmax over the catalogue at every position with a next item."""
 
     def __call__(self, step: Step, /) -> Tensor:
-        return step.scores(step.hidden()).nll(step.batch.targets)
+        hidden, targets = step.predicting()
+        return step.scores(hidden).nll(targets)
 
 
 class LastState:
