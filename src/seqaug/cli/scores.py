@@ -64,9 +64,12 @@ def print_result(output: Output, found: Mapping[str, Any], folder: str) -> None:
         click.echo(title)
     score_table(output, found)
     metric = selection["metric"]
-    lines = [
+    judged = (
         f"epoch {found['best_epoch']} of {found['epochs']} was best on validation "
-        f"({metric} {found['valid'][metric]:.4f}); its weights were tested",
+        f"({metric} {found['valid'][metric]:.4f}); its weights were tested"
+    )
+    lines = [
+        judged if found["epochs"] else "nothing was trained: the recipe has no parts that learn",
         f"{seconds_text(seconds['train'])} training ({seconds['per_epoch']:.2f} s an epoch), "
         f"{seconds_text(seconds['evaluate'])} evaluation, "
         f"{found['peak_memory_bytes'] / 2**20:,.0f} MiB at most, {counted(found['parameters'])} parameters",

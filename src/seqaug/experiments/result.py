@@ -70,7 +70,7 @@ def result(
             "per_epoch": round(train / len(events), 3) if events else 0.0,
         },
         "peak_memory_bytes": max(peak_before, peak_memory()),
-        "parameters": sum(parameter.numel() for parameter in assembly.model.parameters()),
+        "parameters": _trained(assembly),
         "device": str(prepared.device),
         "precision": settings.precision,
         "threads": threads,
@@ -80,6 +80,13 @@ def result(
     if on_device is not None:
         found["peak_device_memory_bytes"] = on_device
     return found
+
+
+def _trained(assembly: Assembly) -> int:
+    """How many numbers any stage moves."""
+    moved = {name for stage in assembly.stages for update in stage.updates for name in update.moves}
+    parts = assembly.model.parts()
+    return sum(parameter.numel() for name in moved for parameter in parts[name].parameters())
 
 
 def protocol(prepared: Prepared, assembly: Assembly) -> dict[str, Any]:
