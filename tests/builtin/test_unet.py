@@ -102,6 +102,65 @@ def test_levels_have_the_sides_and_channels_of_the_specification() -> None:
     assert seen["up"] == [level for level in reversed(levels) for _ in range(3)]
 
 
+def by_hand(net: UnetDenoiser, noised: Tensor, t: int, condition: Tensor) -> Tensor:
+    """Specification, section 2, for one span: every layer by its weights, in the order of the paper's figure."""
+
+    def convolved(x: Tensor, layer: Any, **how: int) -> Tensor:
+        return functional.conv2d(x, layer.weight, layer.bias, **how)
+
+    def normed(x: Tensor, layer: Any) -> Tensor:
+        groups = x.view(8, -1)
+        z = (groups - groups.mean(1, keepdim=True)) / (groups.var(1, keepdim=True, unbiased=False) + 1e-6).sqrt()
+        return z.view(x.shape) * layer.weight[:, None, None] + layer.bias[:, None, None]
+
+    def swish(x: Tensor) -> Tensor:
+        return x / (1 + torch.exp(-x))
+
+    def block(x: Tensor, layer: Any) -> Tensor:
+        h = convolved(swish(normed(x, layer.first_norm)), layer.first, padding=1)
+        h = h + (layer.tell.weight @ swish(told) + layer.tell.bias)[:, None, None]
+        h = convolved(swish(normed(h, layer.second_norm)), layer.second, padding=1)
+        return h + (x if h.shape == x.shape else convolved(x, layer.shortcut))
+
+    waves = torch.tensor([f(t * 10_000 ** (-k / 4)) for f in (math.sin, math.cos) for k in range(4)])
+    one, _, two = net.time.maps  # type: ignore[misc]
+    first, _, second = net.guide
+    told = two.weight @ swish(one.weight @ waves + one.bias) + two.bias
+    told = told + second.weight @ swish(first.weight @ condition + first.bias) + second.bias
+    x = convolved(noised.view(SPAN, 8, 8), net.enter, padding=1)
+    kept = [x]
+    for level in range(4):
+        if level:
+            wider = torch.zeros(x.shape[0], x.shape[1] + 1, x.shape[2] + 1)
+            wider[:, :-1, :-1] = x
+            x = convolved(wider, net.shrink[level - 1], stride=2)
+            kept.append(x)
+        for layer in net.down[level]:
+            x = block(x, layer)
+            kept.append(x)
+    before, attend, after = net.middle
+    x = block(x, before)
+    x = x + convolved(convolved(normed(x, attend.norm), attend.value), attend.output)
+    x = block(x, after)
+    for level in range(4):
+        if level:
+            x = convolved(x.repeat_interleave(2, 1).repeat_interleave(2, 2), net.grow[level - 1], padding=1)
+        for layer in net.up[level]:
+            x = block(torch.cat([x, kept.pop()]), layer)
+    assert not kept
+    return convolved(swish(normed(x, net.leave_norm)), net.leave, padding=1).view(SPAN, DIM)
+
+
+@torch.no_grad()
+def test_the_network_is_the_one_of_the_specification() -> None:
+    denoiser, condition = unet(), torch.randn(USERS, DIM)
+    found = denoiser(vectors(), STEP, condition, LAYOUT).view(USERS, SPAN, DIM)
+    for user, t in enumerate(STEP.tolist()):
+        expected = by_hand(denoiser, vectors()[user * SPAN : (user + 1) * SPAN], t, condition[user])
+        assert torch.allclose(found[user], expected, atol=1e-4)
+
+
+@torch.no_grad()
 def test_attention_is_the_softmax_written_out_and_a_single_cell_needs_none() -> None:
     torch.manual_seed(0)
     attention, image = _Attention(16, 4), torch.randn(2, 16, 2, 2)
@@ -113,9 +172,9 @@ def test_attention_is_the_softmax_written_out_and_a_single_cell_needs_none() -> 
     for b in range(2):
         for cell in range(4):
             x, y = divmod(cell, 2)
-            weights = torch.tensor([float(query[b, :, x, y] @ key[b, :, m, n]) / math.sqrt(16) for m in (0, 1) for n in (0, 1)])
+            weights = torch.stack([query[b, :, x, y] @ key[b, :, m, n] / math.sqrt(16) for m in (0, 1) for n in (0, 1)])
             for share, other in zip(weights.softmax(0), range(4), strict=True):
-                mixed[b, :, x, y] += share * value[b, :, other // 2, other % 2].detach()
+                mixed[b, :, x, y] += share * value[b, :, other // 2, other % 2]
     assert torch.allclose(attention(image), image + attention.output(mixed), atol=1e-5)
     assert _Attention(16, 1).choose is None
 
