@@ -391,3 +391,8 @@ def test_a_step_embedding_is_as_wide_as_it_is_told() -> None:
             angle = t * 10_000 ** (-place / 4)
             assert wave[row, place].item() == pytest.approx(math.sin(angle), abs=1e-4)
             assert wave[row, 4 + place].item() == pytest.approx(math.cos(angle), abs=1e-4)
+
+
+def test_a_span_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="span = 0"):
+        diffusion(span=0)

@@ -241,7 +241,7 @@ def test_recommending_depends_on_no_parameter_of_the_diffusion(split: Split) -> 
 
 
 def test_the_denoiser_learns_to_tell_the_noised_items_from_their_context(split: Split) -> None:
-    plan = planned("cadirec", **{"training.epochs": 40, "training.validate_every": 40})
+    plan = planned("cadirec", **{"training.epochs": 28, "training.validate_every": 28})
     made, own = built(plan, split)
     run = Fit(made, own, seed=0, options=plan.training, validate=lambda: {"ndcg@10": 0.0})
     losses = [report.losses["denoising"] for report in run.reports() if hasattr(report, "losses")]

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from ..data.layout import Layout
@@ -30,8 +29,8 @@ class Diffusion(nn.Module):
     z_t in one
     pass, along a deterministic chain of the same noise (`reverse`), or along a chain of posteriors (`chain`; Ho et al., 2020,
     eq. 6-7; Song et al., 2021).
-    span: length of what is noised, where it always is the same; the denoiser is told, and no longer sequence comes. Whole
-    sequences where not given.
+    span: length of what is noised, at least 1 (else ValueError), where it always is the same; the denoiser is told, and no
+    longer sequence comes. Whole sequences where not given.
     time_embedding: `learned` is a table of T vectors, N(0, 0.02); `sinusoidal` has no parameters (Ho et al., 2020); `mlp` is
     the latter through Linear(D, 4 D), SiLU, Linear(4 D, D); `none` adds nothing, for a denoiser that looks at the step itself.
     noise_gradient: whether gradients reach the item table through the noise.
@@ -51,13 +50,15 @@ class Diffusion(nn.Module):
         schedule: Schedule,
         noise: NoiseSource,
         denoiser: Denoiser,
-        span: Annotated[int, Field(ge=1)] | None = None,
+        span: int | None = None,
         time_embedding: Literal["learned", "sinusoidal", "mlp", "none"] = "learned",
         noise_gradient: bool = True,
         null_condition: bool = False,
         start_noise: bool = False,
     ) -> None:
         super().__init__()
+        if span is not None and span < 1:
+            raise ValueError(f"span = {span}, but a diffusion noises at least one vector")
         self.dim = dim
         self.max_length = max_length
         self.span = span
