@@ -57,8 +57,8 @@ class LinearHead(nn.Module):
 class MlpHead(nn.Module):
     """Affine maps with GELU between them and none after the last.
 
-    Qin et al. (2023), the extractors of section 3.3: D, 32, 16, D, then `unit`. inner: the widths between input and result.
-    width, norm, initial: as in linear.
+    Qin et al. (2023), the learnt augmenters of the released code: D, 32, 16, D, then `unit`. inner: the widths between input
+    and result. width, norm, initial: as in linear.
     """
 
     def __init__(

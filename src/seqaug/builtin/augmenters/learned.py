@@ -13,7 +13,7 @@ __all__ = ["LearnedViews"]
 class LearnedViews:
     """Another view's representation, mapped by a head that learns.
 
-    Qin et al. (2023), the model-level augmentation of section 3.3.
+    Qin et al. (2023), the learnable augmentation of the model.
     View: `mapped`, the positions of `view` with head(representation) for its representation.
     """
 
