@@ -56,6 +56,10 @@ def heard(step: Step) -> list[tuple[Tensor, Tensor, Tensor]]:
     return listening.heard
 
 
+def spread(step: Step) -> Tensor:
+    return step.model.items.catalogue.detach().std()
+
+
 def long_enough(step: Step) -> list[Tensor]:
     """The training items of the users of the batch with more than M + 2 of them, by user."""
     users = sorted(set(step.batch.users.tolist()))
@@ -83,7 +87,7 @@ def test_the_first_items_are_noised_in_their_order_and_the_loss_is_the_mean_squa
     for user, items in enumerate(first):
         for item in items:
             a, c = made.signal[t[user]], made.noise_level[t[user]]
-            assert torch.allclose(noised[place], a * table.weight[item] + c * noise[place], atol=1e-6)
+            assert torch.allclose(noised[place], a * table.weight[item] / spread(step) + c * noise[place], atol=1e-6)
             answer = made.denoiser.map(noised[place] + condition[user])  # type: ignore[union-attr,operator]
             total += float(((answer - noise[place]) ** 2).sum().detach())
             place += 1
@@ -96,7 +100,20 @@ def test_a_denoiser_that_predicts_the_items_is_held_against_the_items() -> None:
     ((noised, _, condition),) = heard(step)
     first = torch.cat([one[:SPAN] for one in long_enough(step)])
     answer = step.model.diffusion("main").denoiser.map(noised + condition.repeat_interleave(SPAN, 0))  # type: ignore[union-attr,operator]
-    assert loss.item() == pytest.approx((answer - step.model.items(first)).square().mean().item(), rel=1e-5)
+    assert loss.item() == pytest.approx((answer - step.model.items(first) / spread(step)).square().mean().item(), rel=1e-5)
+
+
+def test_vectors_of_any_length_are_noised_alike_unless_that_is_not_wanted() -> None:
+    """Ten times the item vectors: the same loss, and no gradient through what they are divided by."""
+    losses: dict[tuple[bool, int], float] = {}
+    for standardised in (True, False):
+        for times in (1, 10):
+            objective, step = asked(toy(), standardised=standardised)
+            with torch.no_grad():
+                step.model.items.weight.mul_(times)
+            losses[standardised, times] = objective(step).item()
+    assert losses[True, 1] == pytest.approx(losses[True, 10], rel=1e-4)
+    assert losses[False, 1] != pytest.approx(losses[False, 10], rel=1e-2)
 
 
 @pytest.mark.parametrize("pool", ["mean", "sum"])
@@ -109,7 +126,7 @@ def test_the_condition_is_pooled_from_the_latest_of_the_rest(pool: Literal["mean
     chosen = long_enough(step)
     assert max(len(one) for one in chosen) > SPAN + 5, "a history has to be cut for this test to say anything"
     for row, items in zip(condition, chosen, strict=True):
-        vectors = step.model.items(items[SPAN:][-5:])
+        vectors = step.model.items(items[SPAN:][-5:]) / spread(step)
         assert torch.allclose(row, vectors.mean(0) if pool == "mean" else vectors.sum(0), atol=1e-6)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import seqaug.builtin.rewriters as module
 from builtin.worlds import DIM, MAX_LENGTH, drawing, model_of, seeds, toy
 from seqaug.builtin.noise_sources import GaussianNoise, SimilarityNoise
-from seqaug.builtin.rewriters import PrependGenerated, rounded
+from seqaug.builtin.rewriters import PrependGenerated, _rounded
 from seqaug.builtin.schedules import LinearSchedule
 from seqaug.core.diffusion import Diffusion
 from seqaug.core.items import ItemTable
@@ -57,6 +57,10 @@ def histories(*own: list[int]) -> Histories:
 
 def three() -> Histories:
     return histories([1, 2, 3, 4], [5], [7, 8, 9, 10, 11, 12, 13])
+
+
+def spread(own: Recommender) -> Tensor:
+    return own.items.weight[1 : ITEMS + 1].std()
 
 
 # ---- what comes out ----
@@ -105,10 +109,10 @@ def test_users_are_drawn_for_block_by_block(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_condition_is_pooled_from_the_latest_of_the_whole_history() -> None:
     own = model()
     own.max_length = 5
-    for pool in ("mean", "sum"):
-        found = PrependGenerated(pool=pool).condition(own, three())  # type: ignore[arg-type]
+    for pool, standardised in (("mean", True), ("mean", False), ("sum", True)):
+        found = PrependGenerated(pool=pool, standardised=standardised).condition(own, three())  # type: ignore[arg-type]
         for row, items in zip(found, ([1, 2, 3, 4], [5], [9, 10, 11, 12, 13]), strict=True):
-            vectors = own.items(torch.tensor(items))
+            vectors = own.items(torch.tensor(items)) / (spread(own) if standardised else 1)
             assert torch.allclose(row, vectors.mean(0) if pool == "mean" else vectors.sum(0), atol=1e-6)
 
 
@@ -122,7 +126,7 @@ def by_hand(own: Recommender, users: list[list[int]], times: list[int], gamma: f
     answers = []
     for place, items in enumerate(users):
         layout, z = Layout.of([SPAN]), state[place * SPAN : (place + 1) * SPAN]
-        condition = own.items(torch.tensor(items)).mean(0, keepdim=True)
+        condition = own.items(torch.tensor(items)).mean(0, keepdim=True) / spread(own)
         for now, after in zip(times, [*times[1:], 0], strict=True):
             t = torch.tensor([now])
             told = made.denoiser(z, t, condition, layout)  # type: ignore[operator]
@@ -188,9 +192,9 @@ def test_the_null_vector_as_condition_is_unconditional_for_every_gamma(gamma: fl
 
 
 def logits(own: Recommender, z: Tensor) -> Tensor:
-    """(3,) of each user's v_1 after its M vectors."""
+    """(3,) of each user's v_1 after its M vectors, as long as those that the encoder knows."""
     layout = Layout.of([SPAN] * 3)
-    last = own.encode(z, layout)[layout.last()]
+    last = own.encode(z * spread(own).detach(), layout)[layout.last()]
     return (last * own.items(torch.tensor([1, 5, 7]))).sum(1)
 
 
@@ -255,14 +259,14 @@ def test_vectors_of_items_are_rounded_to_these_items_whatever_their_length(seed:
     ids = torch.randint(1, 51, (30,), generator=drawing(seed))
     with torch.no_grad():
         table.weight.mul_(torch.rand(52, 1) * 10 + 0.1)  # long vectors would win every inner product
-        assert torch.equal(rounded(table(ids) * 0.01, table), ids)
-        assert torch.equal(rounded(table(ids), table), ids)
+        assert torch.equal(_rounded(table(ids) * 0.01, table), ids)
+        assert torch.equal(_rounded(table(ids), table), ids)
 
 
 def test_rounding_never_gives_the_empty_row_or_the_mask() -> None:
     table = ItemTable(6, DIM)
     with torch.no_grad():
-        found = rounded(torch.cat([table.weight[[0, 7]], torch.randn(200, DIM)]), table)
+        found = _rounded(torch.cat([table.weight[[0, 7]], torch.randn(200, DIM)]), table)
     assert found.min() >= 1 and found.max() <= 6
 
 

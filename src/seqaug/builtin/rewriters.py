@@ -44,8 +44,8 @@ class PrependGenerated:
     (pretrained) on the M noised vectors, each user's own, and C_t the noise level: a step towards spans that v_1 follows
     (docs/methods/diffuasr.md, rows 4-6); `none`, e(c), which scale = 0 is as well.
     steps: of the chain. start: `last`, it begins at t = T; `released`, at 1 + T - T / steps, as the released code does.
-    pool: `mean` or `sum` of the history, as in training. at_scoring: whether the made-up items stand in front at scoring too,
-    and not only in training.
+    pool: `mean` or `sum` of the history's vectors; standardised: whether these are divided by the spread of the item table;
+    both as in training. at_scoring: whether the made-up items stand in front at scoring too, and not only in training.
     Raises RecipeError where the diffusion has no span or, with `classifier_free`, no null condition.
     """
 
@@ -58,6 +58,7 @@ class PrependGenerated:
         steps: Annotated[int, Field(ge=1)] = 5,
         start: Literal["last", "released"] = "last",
         pool: Literal["mean", "sum"] = "mean",
+        standardised: bool = True,
         encoder: EncoderName = EncoderName("main"),  # noqa: B008
         at_scoring: bool = True,
     ) -> None:
@@ -67,6 +68,7 @@ class PrependGenerated:
         self.steps = steps
         self.start: Literal["last", "released"] = start
         self.pool = pool
+        self.standardised = standardised
         self.encoder = encoder
         self.at_scoring = at_scoring
 
@@ -113,14 +115,18 @@ class PrependGenerated:
             guess=self.guess(model, self.condition(model, users), self.first(model, users)),
             method="ddim",
         )
-        return rounded(vectors, model.items).view(users.num_users, diffusion.span)
+        return _rounded(vectors, model.items).view(users.num_users, diffusion.span)
 
     def condition(self, model: Recommender, users: Histories) -> Tensor:
         """(b, D) the pooled vectors of the histories, cut as an encoder would see them."""
         kept = Layout.of(users.lengths.clamp(max=model.max_length), users.items.device)
         index = (users.offsets[1:] - kept.lengths)[kept.sequence] + kept.from_start
-        pooled = kept.mean(model.items(users.items[index]))
+        pooled = kept.mean(model.items(users.items[index])) / self.spread(model.items)
         return pooled * kept.lengths[:, None] if self.pool == "sum" else pooled
+
+    def spread(self, table: ItemTable) -> Tensor:
+        """() what item vectors are divided by."""
+        return table.catalogue.std().clamp(min=1e-6) if self.standardised else table.weight.new_ones(())
 
     def first(self, model: Recommender, users: Histories) -> Tensor:
         """(b, D) the vectors of v_1, each user's first item."""
@@ -142,24 +148,24 @@ class PrependGenerated:
             if self.guidance == "none" or self.scale == 0:
                 return clean
             # A noise that is larger by s C grad means a z_0 that is smaller by s C² / A grad.
-            away = _gradient(model, self.encoder, noised, layout, first)
+            away = _gradient(model, self.encoder, noised, self.spread(model.items), layout, first)
             signal, level = diffusion.signal[t].clamp(min=1e-3), diffusion.noise_level[t]
             return clean - self.scale * level**2 / signal * away
 
         return guided
 
 
-def _gradient(model: Recommender, encoder: str, noised: Tensor, layout: Layout, first: Tensor) -> Tensor:
-    """(N, D) of -log sigma(<last state of the encoder on `noised`, v_1>), each user's own."""
+def _gradient(model: Recommender, encoder: str, noised: Tensor, spread: Tensor, layout: Layout, first: Tensor) -> Tensor:
+    """(N, D) of -log sigma(<last state of the encoder on `noised` x spread, v_1>), each user's own."""
     with torch.enable_grad():
         vectors = noised.detach().requires_grad_()
-        states = model.encode(vectors, layout, encoder)[layout.last()]
+        states = model.encode(vectors * spread, layout, encoder)[layout.last()]
         loss = functional.softplus(-(states * first).sum(1)).sum()
         (gradient,) = torch.autograd.grad(loss, vectors)
     return gradient
 
 
-def rounded(vectors: Tensor, table: ItemTable) -> Tensor:
+def _rounded(vectors: Tensor, table: ItemTable) -> Tensor:
     """(N, D) -> (N,) ids in 1..V, the item of largest cosine to each vector."""
     directions = functional.normalize(table.catalogue, dim=1)
     # The length of a vector changes nothing in the order of its cosines.

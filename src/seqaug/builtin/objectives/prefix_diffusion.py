@@ -25,6 +25,8 @@ class PrefixDiffusion:
     guidance: `standard`, each condition is dropped for the diffusion's null condition with probability drop_condition (Ho &
     Salimans, 2022); `released`, nothing is dropped, both answers are asked for and e(c) + gamma (e(c) - e(null)) is held
     against the noise, as in the released code (docs/methods/diffuasr.md, row 3); `none`, there is always the condition.
+    standardised: item vectors are divided by the standard deviation of the whole table's numbers, a constant without gradient:
+    next to noise of variance 1, the small vectors of a trained recommender would be lost (as in Rombach et al., 2022).
     antithetic: half of the users get t, uniform on 1..T, the other half T + 1 - t.
     Raises RecipeError where the diffusion has no span, or no null condition although the guidance needs one.
     """
@@ -37,6 +39,7 @@ class PrefixDiffusion:
         guidance: Literal["standard", "released", "none"] = "standard",
         drop_condition: Annotated[float, Field(ge=0, le=1)] = 0.1,
         gamma: Annotated[float, Field(ge=0)] = 1.0,
+        standardised: bool = True,
         antithetic: bool = True,
     ) -> None:
         self.diffusion = diffusion
@@ -44,6 +47,7 @@ class PrefixDiffusion:
         self.guidance = guidance
         self.drop_condition = drop_condition
         self.gamma = gamma
+        self.standardised = standardised
         self.antithetic = antithetic
 
     def bind(self, model: Recommender) -> None:
@@ -76,11 +80,12 @@ class PrefixDiffusion:
         layout = Layout.of([span] * len(users), users.device)
         rest = Layout.of((lengths - span).clamp(max=step.model.max_length), users.device)
         index = (end - rest.lengths)[rest.sequence] + rest.from_start
-        condition = rest.mean(table(histories.items[index]))
+        spread = table.catalogue.detach().std().clamp(min=1e-6) if self.standardised else 1.0
+        condition = rest.mean(table(histories.items[index])) / spread
         if self.pool == "sum":
             condition = condition * rest.lengths[:, None]
 
-        clean = table(items)
+        clean = table(items) / spread
         noise = diffusion.noise_for(clean, items, table, step.generator(diffusion.noise))
         generator = step.generator(self)
         t = self._steps(diffusion.steps, len(users), generator)
