@@ -114,7 +114,9 @@ class ItemScores:
         return made
 
     @classmethod
-    def chunked(cls, size: int, num_items: int, rows: Callable[[slice], Tensor], device: torch.device | str = "cpu") -> ItemScores:
+    def chunked(
+        cls, size: int, num_items: int, rows: Callable[[slice], Tensor], device: torch.device | str = "cpu"
+    ) -> ItemScores:
         """From scores that are no inner products: `rows` gives those of a slice of the `size` vectors, (m, V), new each time.
 
         For the questions without gradient; `of` and `nll` need one of the other two forms.
