@@ -4,7 +4,7 @@ B sequences, N positions, D width of the item table, V items (ids 1..V; 0 is "no
 M negatives per position. A plugin is any class with these methods: nothing has to be inherited.
 
 How a constructor is read: positional-only parameters are given by the assembly, matched by name (`dim`, `max_length`,
-`num_items`, `steps`); keyword-only ones are chosen by the recipe; a parameter whose type is one of these protocols is
+`num_items`, `steps`, `span`); keyword-only ones are chosen by the recipe; a parameter whose type is one of these protocols is
 itself a plugin; one whose type is a Name is checked to exist.
 """
 

@@ -33,7 +33,7 @@ class DataOptions(_Table):
 
 
 class ItemsOptions(_Table):
-    """`[items]`: the item table. dim: D, the width of every vector. bias: an output bias per item. std: of its vectors at first."""
+    """`[items]`: the item table. dim: D, the width of every vector. bias: an output bias per item. std: of vectors at first."""
 
     dim: Annotated[int, Field(ge=1)] = 64
     bias: bool = False
