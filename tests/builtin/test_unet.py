@@ -190,6 +190,15 @@ def test_every_parameter_learns_and_dropout_is_on_in_training_only(dim: int) -> 
     assert torch.equal(denoiser(vectors(dim=dim), STEP, None, LAYOUT), denoiser(vectors(dim=dim), STEP, None, LAYOUT))
 
 
+@torch.no_grad()
+def test_more_items_than_channels_do_not_fit_through_the_first_layer() -> None:
+    """Ten items are 640 numbers; eight channels carry 512 of them, whatever is learnt after."""
+    for base, carried in ((8, 512), (16, 640)):
+        enter = unet(span=10, base=base).enter
+        shown = torch.eye(640).view(640, 10, 8, 8)
+        assert int(torch.linalg.matrix_rank((enter(shown) - enter(0 * shown)).flatten(1).double())) == carried
+
+
 def test_a_wider_base_makes_a_wider_network() -> None:
     sizes = [sum(parameter.numel() for parameter in unet(base=base).parameters()) for base in (8, 16)]
     assert sizes[1] > 3 * sizes[0]
