@@ -40,7 +40,7 @@ from .core.registries import (
 )
 from .core.registry import Use
 from .core.step import Step
-from .core.views import Evidence, Restoration, View
+from .core.views import Evidence, Restoration, View, comparable
 from .data.batch import Batch
 from .data.layout import Group, Layout
 from .data.split import Histories
@@ -91,6 +91,7 @@ __all__ = [
     "View",
     "ViewName",
     "augmenters",
+    "comparable",
     "denoisers",
     "encoders",
     "heads",

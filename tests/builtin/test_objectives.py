@@ -12,12 +12,14 @@ from torch import Generator, Tensor
 
 from builtin.worlds import DIM, assembly_of, batch_of, drawing, model_of, step_of, toy
 from seqaug.builtin.negative_samplers import RankedItem, UniformItems
+from seqaug.builtin.objectives.contrast_margin import ContrastMargin
 from seqaug.builtin.objectives.denoising import Denoising
 from seqaug.builtin.objectives.info_nce import InfoNce
 from seqaug.builtin.objectives.next_item_bce import NextItemBce
 from seqaug.builtin.objectives.next_item_softmax import NextItemSoftmax
 from seqaug.builtin.objectives.nt_xent import NtXent
 from seqaug.core.items import ItemScores
+from seqaug.core.names import ViewName
 from seqaug.core.step import Step
 from seqaug.core.views import Evidence, Restoration, View
 from seqaug.errors import RecipeError
@@ -405,3 +407,22 @@ def test_an_output_head_stands_between_states_and_items() -> None:
     step = step_of(assembly_of(model), SAMPLES)
     expected = step.scores(2 * step.hidden()).nll(step.batch.targets)
     assert torch.allclose(NextItemSoftmax(head="twice")(step), expected)  # type: ignore[arg-type]
+
+
+# ---- what cannot be compared ----
+
+
+@pytest.mark.parametrize(
+    "contrast",
+    [
+        InfoNce(positive=ViewName("given.p"), anchor=ViewName("given.a")),
+        NtXent(first=ViewName("given.a"), second=ViewName("given.p")),
+        ContrastMargin(first=ViewName("given.a"), second=ViewName("given.p")),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_representations_of_different_widths_are_refused_in_words(contrast: Any) -> None:
+    views = random_views("a", "p")
+    views["p"] = views["p"][:, :3]
+    with pytest.raises(RecipeError, match=rf"that of 'given.a' has {DIM} and that of 'given.p' has 3 numbers"):
+        contrast(step_with(views))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ..errors import RecipeError
 if TYPE_CHECKING:
     from .items import ItemScores
 
-__all__ = ["Evidence", "Restoration", "View"]
+__all__ = ["Evidence", "Restoration", "View", "comparable"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,3 +93,18 @@ class Evidence:
     @property
     def scores(self) -> ItemScores:
         return self.ask_scores()
+
+
+def comparable(named: Iterable[tuple[str, Tensor]]) -> list[Tensor]:
+    """The representations (B, D') of some views, each given with its view's name, once they are known to be of one width.
+
+    Raises RecipeError where a head has made one of them wider or narrower than the others.
+    """
+    views = list(named)
+    if len({one.shape[-1] for _, one in views}) > 1:
+        each = " and ".join(f"that of {view!r} has {one.shape[-1]}" for view, one in views)
+        raise RecipeError(
+            f"representations of different widths cannot be compared: {each} numbers. "
+            "Use heads as wide as the items, or take all of these views through heads of one width."
+        )
+    return [one for _, one in views]

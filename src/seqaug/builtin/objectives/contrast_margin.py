@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch.nn import functional
 
-from seqaug.api import EncoderName, Step, Tensor, ViewName, objectives
+from seqaug.api import EncoderName, Step, Tensor, ViewName, comparable, objectives
 
 __all__ = ["ContrastMargin"]
 
@@ -45,7 +45,7 @@ class ContrastMargin:
         return torch.stack([self._term(step, pair) for pair in self.pairs]).sum()
 
     def _term(self, step: Step, pair: tuple[ViewName, ViewName]) -> Tensor:
-        views = torch.cat([step.representation(view, self.encoder) for view in pair])
+        views = torch.cat(comparable((view, step.representation(view, self.encoder)) for view in pair))
         if self.similarity == "cosine":
             views = functional.normalize(views, dim=1)
         size = len(views) // 2

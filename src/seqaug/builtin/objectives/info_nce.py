@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch.nn import functional
 
-from seqaug.api import EncoderName, Step, Tensor, ViewName, objectives
+from seqaug.api import EncoderName, Step, Tensor, ViewName, comparable, objectives
 
 __all__ = ["InfoNce"]
 
@@ -51,10 +51,9 @@ class InfoNce:
 
     def __call__(self, step: Step, /) -> Tensor:
         """-> ()."""
-        anchor, positive, *negatives = (
-            self._vectors(step.representation(view, self.encoder, self.last))
-            for view in (self.anchor, self.positive, *self.negatives)
-        )
+        views = (self.anchor, self.positive, *self.negatives)
+        found = comparable((view, step.representation(view, self.encoder, self.last)) for view in views)
+        anchor, positive, *negatives = map(self._vectors, found)
         logits = self.logits(anchor, positive, negatives, step.batch.users)
         return functional.cross_entropy(logits, torch.arange(len(anchor), device=anchor.device))
 

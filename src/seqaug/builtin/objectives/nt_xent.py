@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch.nn import functional
 
-from seqaug.api import EncoderName, RecipeError, Step, Tensor, ViewName, objectives
+from seqaug.api import EncoderName, RecipeError, Step, Tensor, ViewName, comparable, objectives
 
 __all__ = ["NtXent"]
 
@@ -58,7 +58,7 @@ class NtXent:
         return total
 
     def _term(self, step: Step, pair: tuple[ViewName, ViewName], barred: Tensor, partner: Tensor) -> Tensor:
-        views = torch.cat([step.representation(view, self.encoder) for view in pair])
+        views = torch.cat(comparable((view, step.representation(view, self.encoder)) for view in pair))
         if self.similarity == "cosine":
             views = functional.normalize(views, dim=1)
         with torch.autocast(views.device.type, enabled=False):  # half precision would be amplified by a small temperature
