@@ -131,6 +131,15 @@ def test_a_perfect_denoiser_ends_at_the_clean_vector_whatever_the_noise(method: 
         assert torch.allclose(ends, clean.expand(3, 2, DIM), atol=1e-5)
 
 
+def test_standardised_a_vector_that_was_divided_by_the_spread_comes_back_as_large_as_the_table() -> None:
+    model = world()
+    clean = model.items.catalogue[4].detach()
+    model = world(Told(clean / model.items.spread))
+    back = generated(model, standardised=True)
+    assert torch.allclose(back, clean.expand(3, 1, DIM), atol=1e-5)
+    assert torch.allclose(generated(model), back / model.items.spread, atol=1e-4)
+
+
 def test_with_one_layer_the_generated_vector_is_affine_in_the_condition() -> None:
     model = world(ConcatenatedDenoiser(DIM, layers=1))
     one, other = torch.randn(2, DIM, generator=drawing(1))

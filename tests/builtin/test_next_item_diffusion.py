@@ -122,6 +122,19 @@ def test_as_a_target_an_item_learns_unless_told_otherwise() -> None:
     assert gradients[0] > 0 and gradients[1] == 0
 
 
+def test_standardised_the_size_of_the_table_does_not_matter() -> None:
+    """Every condition is dropped, because the states come from the table too."""
+    found = []
+    for standardised in (True, False):
+        for times in (1.0, 0.01):
+            objective = NextItemDiffusion(drop_condition=1.0, standardised=standardised)
+            step = asked(objective)
+            with torch.no_grad():
+                step.model.items.weight.mul_(times)
+            found.append(objective(step).item())
+    assert found[0] == pytest.approx(found[1], rel=1e-4) and found[2] != pytest.approx(found[3], rel=0.05)
+
+
 def test_the_noised_vectors_have_the_mean_and_the_variance_of_their_step() -> None:
     diffusion = world().diffusion()
     A, C = ExponentialSchedule(steps=T).coefficients()

@@ -33,6 +33,16 @@ def naive(hidden: Tensor, table: ItemTable) -> Tensor:
     return scores if table.bias is None else scores + table.bias
 
 
+def test_the_spread_is_that_of_all_numbers_of_scored_items_and_never_zero() -> None:
+    _, table = world()
+    numbers = table.weight[1:24].detach().flatten()
+    assert float(table.spread) == pytest.approx(float(((numbers - numbers.mean()) ** 2).sum() / (len(numbers) - 1)) ** 0.5)
+    assert not table.spread.requires_grad
+    with torch.no_grad():
+        table.weight.zero_()
+    assert float(table.spread) > 0
+
+
 @pytest.fixture(params=[1, 5, 4096], ids=["1-row chunks", "5-row chunks", "one chunk"])
 def chunked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     rows: int = request.param

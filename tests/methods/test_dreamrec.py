@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.test_recipes import built, fitted, planned
+from methods.test_recipes import built, fitted, planned, small, weights
 from seqaug.core.assembly import Assembly
 from seqaug.core.step import Step
 from seqaug.data.layout import Layout
@@ -20,7 +21,7 @@ from seqaug.errors import RecipeError
 from seqaug.evaluation.ranking import rank_held_out
 from seqaug.recipes.load import load_recipe
 from seqaug.recipes.plan import Patch, make_plan
-from seqaug.training.fit import Fit
+from seqaug.training.fit import EpochReport, Fit
 
 T = 20  # tests/methods/small/dreamrec.toml
 
@@ -94,6 +95,43 @@ def test_training_leaves_the_draws_of_an_evaluation_alone(split: Split) -> None:
     _, once = fitted(planned("dreamrec", **{"training.epochs": 2, "training.validate_every": 1}), split)
     _, late = fitted(planned("dreamrec", **{"training.epochs": 2, "training.validate_every": 2}), split)
     assert once[-1].valid == late[-1].valid and once[0].losses == late[0].losses
+
+
+def test_without_a_pretraining_the_two_stages_are_the_one_of_the_paper_bit_for_bit(split: Split) -> None:
+    short = {"training.epochs": 2}
+    ours = planned("dreamrec", **short)
+    assert [(stage.name, stage.epochs) for stage in ours.stages] == [("pretrain", 0), ("main", 2)]
+    recipe = load_recipe("dreamrec")
+    table = {key: value for key, value in recipe.table.items() if key != "stages"}
+    table["objectives"] = {"generation": table["objectives"]["generation"]}
+    patches = [Patch(path, value, "test") for path, value in (small("dreamrec") | short).items()]
+    (one, reports), (other, again) = (
+        fitted(plan, split) for plan in (ours, make_plan(replace(recipe, table=table), data=None, patches=patches))
+    )
+    assert [stage.name for stage in one.stages] == ["main"]
+    assert [(r.losses, r.records, r.valid) for r in reports] == [(r.losses, r.records, r.valid) for r in again]
+    found, expected = weights(one), weights(other)
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in found)
+
+
+def test_the_variant_of_the_bundled_data_learns_item_vectors_first_and_holds_them_after(split: Split) -> None:
+    values = small("dreamrec") | {"stages.0.epochs": 2, "training.epochs": 2, "data.max_length": 12}
+    plan = make_plan(
+        load_recipe("dreamrec"), data="movietweetings", patches=[Patch(path, value, "test") for path, value in values.items()]
+    )
+    made, own = built(plan, split)
+    run = Fit(made, own, seed=0, options=plan.training, validate=lambda: {"ndcg@10": 0.0})
+    began, tables = weights(made), {}
+    for report in run.reports():
+        if isinstance(report, EpochReport):
+            tables[report.stage, report.epoch] = weights(made)
+    learnt, final = tables["pretrain", 1], tables["main", 1]
+    assert not torch.equal(learnt["items.weight"], began["items.weight"])
+    assert all(torch.equal(learnt[name], began[name]) for name in began if name.startswith("diffusions."))
+    # The best of its epochs goes on, which need not be the last.
+    assert any(torch.equal(tables["pretrain", epoch]["items.weight"], final["items.weight"]) for epoch in (0, 1))
+    for part in ("encoders.", "diffusions."):
+        assert any(not torch.equal(final[name], learnt[name]) for name in began if name.startswith(part))
 
 
 def test_a_batch_of_one_trains_and_scores(split: Split, made: Assembly) -> None:

@@ -33,7 +33,9 @@ class GeneratedItem:
     method: `ddpm` draws noise at every step but the last, `ddim` only at the start. steps: how many of the T, evenly spaced;
     all where not given, and never more, else RecipeError. samples: vectors generated per history, of which the mean is used
     (for the inner product that is the mean of their scores; for the cosine they are brought to length 1 before, so that it is
-    too). similarity: inner product, with the bias of the table where it has one, or `cosine`, without.
+    too). standardised: the diffusion has learnt vectors divided by the standard deviation of the whole table's numbers; what it
+    generates is multiplied by it. similarity: inner product, with the bias of the table where it has one, or `cosine`,
+    without.
     Costs 2 x steps x samples denoiser passes for a batch of histories, half of them at w = 0. Raises RecipeError where the
     noise source has no prior to start from.
     """
@@ -47,6 +49,7 @@ class GeneratedItem:
         method: Literal["ddpm", "ddim"] = "ddpm",
         steps: Annotated[int, Field(ge=1)] | None = None,
         samples: Annotated[int, Field(ge=1)] = 1,
+        standardised: bool = False,
         similarity: Literal["dot", "cosine"] = "dot",
     ) -> None:
         self.encoder = encoder
@@ -55,6 +58,7 @@ class GeneratedItem:
         self.method: Literal["ddpm", "ddim"] = method
         self.steps = steps
         self.samples = samples
+        self.standardised = standardised
         self.similarity = similarity
 
     def bind(self, model: Recommender) -> None:
@@ -90,7 +94,7 @@ class GeneratedItem:
         return ItemScores.chunked(len(towards), len(items), rows, device=towards.device)
 
     def generated(self, model: Recommender, histories: Batch, generator: Generator) -> Tensor:
-        """(B, samples, D) the vectors at the end of the chains."""
+        """(B, samples, D) the vectors at the end of the chains, as large as those of the table."""
         hidden = model.encode(model.items(histories.items), histories.layout, self.encoder)
         condition = hidden[histories.layout.last()].repeat_interleave(self.samples, 0)
         diffusion = model.diffusion(self.diffusion)
@@ -103,4 +107,6 @@ class GeneratedItem:
         start = diffusion.prior(tuple(condition.shape), generator, condition.device)
         times = diffusion.chain_times(self.steps)
         ends = diffusion.chain(start, layout, times=times, guess=guess, method=self.method, generator=generator)
+        if self.standardised:
+            ends = ends * model.items.spread
         return ends.view(histories.size, self.samples, -1)

@@ -126,7 +126,7 @@ class PrependGenerated:
 
     def spread(self, table: ItemTable) -> Tensor:
         """() what item vectors are divided by."""
-        return table.catalogue.std().clamp(min=1e-6) if self.standardised else table.weight.new_ones(())
+        return table.spread if self.standardised else table.weight.new_ones(())
 
     def first(self, model: Recommender, users: Histories) -> Tensor:
         """(b, D) the vectors of v_1, each user's first item."""

@@ -77,6 +77,14 @@ class ItemTable(nn.Module):
         """(V, D), row i holds item i + 1."""
         return self.weight[1 : self.num_items + 1]
 
+    @property
+    def spread(self) -> Tensor:
+        """() > 0, the standard deviation of all numbers of the catalogue, a constant without gradient.
+
+        What vectors are divided by that stand next to noise of variance 1 (as in Rombach et al., 2022).
+        """
+        return self.catalogue.detach().std().clamp(min=1e-6)
+
     def forward(self, ids: Tensor) -> Tensor:
         """(...) ids in 1..V + 1 -> (..., D)."""
         return functional.embedding(ids, self.weight)

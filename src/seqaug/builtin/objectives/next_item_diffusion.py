@@ -22,6 +22,8 @@ class NextItemDiffusion:
     view: must have the positions of the batch, one target each. drop_condition: the probability, per target, that the
     diffusion's null condition stands in for the state, so that a scorer can be guided; above 0 it needs null_condition = true,
     else RecipeError. detach_target: no gradient to the vectors as targets; as what is noised they keep theirs.
+    standardised: item vectors are divided by the standard deviation of the whole table's numbers, a constant without gradient:
+    next to noise of variance 1, the small vectors of a trained recommender would be lost. The scorer has to do the same.
 
     Records `target_std`, the standard deviation of the targets' vectors over the batch (mean over D): it falls to 0 where they
     collapse.
@@ -35,12 +37,14 @@ class NextItemDiffusion:
         diffusion: DiffusionName = DiffusionName("main"),  # noqa: B008
         drop_condition: Annotated[float, Field(ge=0, le=1)] = 0.1,
         detach_target: bool = False,
+        standardised: bool = False,
     ) -> None:
         self.view = view
         self.encoder = encoder
         self.diffusion = diffusion
         self.drop_condition = drop_condition
         self.detach_target = detach_target
+        self.standardised = standardised
 
     def bind(self, model: Recommender) -> None:
         """See that there is something to put in place of a dropped condition."""
@@ -70,6 +74,8 @@ class NextItemDiffusion:
             assert diffusion.null is not None, "bind() has not been called"
             hidden = torch.where(dropped[:, None], diffusion.null, hidden)
         clean = table(targets)
+        if self.standardised:
+            clean = clean / table.spread
         noise = diffusion.noise_for(clean, targets, table, step.generator(diffusion.noise))
         slot = step.assembly.slots[id(self)]
         with step.dropout(f"diffusions.{self.diffusion}", slot):

@@ -80,7 +80,7 @@ class PrefixDiffusion:
         layout = Layout.of([span] * len(users), users.device)
         rest = Layout.of((lengths - span).clamp(max=step.model.max_length), users.device)
         index = (end - rest.lengths)[rest.sequence] + rest.from_start
-        spread = table.catalogue.detach().std().clamp(min=1e-6) if self.standardised else 1.0
+        spread = table.spread if self.standardised else 1.0
         condition = rest.mean(table(histories.items[index])) / spread
         if self.pool == "sum":
             condition = condition * rest.lengths[:, None]
