@@ -25,7 +25,7 @@ help: ## list the targets
 run: $(VENV)/.stamp-run ## train simdiffrec on the bundled data set and print the result
 	$(bin)/seqaug run $(RUN)
 
-test: $(VENV)/.stamp-test ## run the tests; some of them: make test TESTS="tests/data -m 'not slow'"
+test: $(VENV)/.stamp-test ## run the tests; some of them: make test TESTS="tests/data -m slow"
 	$(bin)/python -m pytest -n auto --maxprocesses 4 $(TESTS)
 
 lint: $(VENV)/.stamp-dev ## ruff: mistakes and layout
