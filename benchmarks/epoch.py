@@ -27,7 +27,7 @@ from seqaug.data.samples import Samples
 from seqaug.data.split import Split, leave_one_out
 from seqaug.evaluation.metrics import metrics
 from seqaug.evaluation.ranking import rank_held_out
-from seqaug.recipes.assemble import assemble, samples_of
+from seqaug.recipes.assemble import assembly_of, samples_of
 from seqaug.recipes.load import load_recipe
 from seqaug.recipes.plan import Patch, Plan, make_plan
 from seqaug.training.fit import EpochReport, Fit
@@ -66,9 +66,7 @@ class Training:
         )
         self.split = split
         self.device = torch.device(device)
-        self.assembly: Assembly = assemble(
-            self.plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=0, device=self.device
-        )
+        self.assembly: Assembly = assembly_of(self.plan, split, seed=0, device=self.device)
         self.samples = samples_of(self.plan, split, self.device)
         fit = Fit(
             self.assembly,

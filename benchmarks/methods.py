@@ -85,7 +85,8 @@ def finished(options: argparse.Namespace, name: str) -> dict[str, Any] | None:
 def made(options: argparse.Namespace, name: str) -> bool:
     """Run one row, or go on with it; True where it has come to its end."""
     out = Path(options.out) / f"{name}-{options.data}-{options.seed}"
-    command = ["seqaug", "run", *ROWS[name][0], "--data", options.data, "--seed", str(options.seed), "--out", str(out)]
+    seqaug = str(Path(sys.executable).with_name("seqaug"))  # of this environment, whatever PATH says
+    command = [seqaug, "run", *ROWS[name][0], "--data", options.data, "--seed", str(options.seed), "--out", str(out)]
     if options.threads:
         command += ["--threads", str(options.threads)]
     print(f"\n{' '.join(command)}", file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Generator, Tensor
 
-from .core.blocks import Dropout, Positions, StepEmbedding, TransformerBlocks, initialise_
+from .core.blocks import Dropout, Positions, StepEmbedding, TransformerBlocks, initialise_, quiet
 from .core.diffusion import Diffusion
 from .core.items import ItemScores, ItemTable
 from .core.names import DiffusionName, EncoderName, HeadName, ViewName
@@ -100,6 +100,7 @@ __all__ = [
     "noise_sources",
     "objectives",
     "position_selectors",
+    "quiet",
     "rewriters",
     "schedules",
     "scorers",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from seqaug.core.step import Step
 from seqaug.core.views import View
+from seqaug.data.samples import Samples
 from seqaug.errors import RecipeError, UnknownName
 
-from ..small import assembly, samples, toy_split
+from ..small import MAX_LENGTH, assembly, samples, toy_split
 
 
 class Counted:
@@ -54,6 +56,23 @@ def test_an_augmenter_is_asked_once_and_only_when_a_view_is_wanted() -> None:
     made.hidden("pair.two")
     made.representation("pair.two")
     assert counted.asked == 1
+
+
+def test_what_is_drawn_for_a_prefix_does_not_hang_on_what_was_asked_before() -> None:
+    split = toy_split()
+    own = Samples(split, kind="prefixes", max_length=MAX_LENGTH)
+    batch = own.take(torch.arange(8))
+    made = assembly(split, dropout=0.5)
+
+    def asked(*names: str) -> dict[str, Tensor]:
+        one = Step(made, own, batch, epoch=0, seed=(0, "main", 0, 0))
+        made.model.train()
+        answers = {"all": one.hidden, "last": one.representation, "mean": lambda: one.representation(last=3)}
+        return {name: answers[name]() for name in names}
+
+    one, two = asked("last", "all", "mean"), asked("mean", "all", "last")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert torch.equal(asked("last")["last"], one["last"])
 
 
 def test_two_objectives_that_read_one_view_share_one_forward_pass() -> None:

@@ -106,7 +106,6 @@ def test_reviews_as_amazon_gives_them_become_the_known_data_set(found: Path, hom
     assert catalog.where("toys") == found / "toys" / "sequences.txt.gz"  # SEQAUG_DATA comes first
 
 
-@pytest.mark.slow
 def test_an_archive_as_grouplens_gives_it_becomes_both_known_data_sets(
     found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +122,6 @@ def test_an_archive_as_grouplens_gives_it_becomes_both_known_data_sets(
     assert core.sha256 == KNOWN["ml-1m-5core"].sha256[1] and len(core.sequences.titles) == 3_416
 
 
-@pytest.mark.slow
 def test_reviews_of_yelp_are_cut_to_2019_and_their_5_core(found: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sequences = loaded("yelp").sequences
     lines = [

@@ -1,7 +1,6 @@
 """Every recipe that trains, on real data: after a few small epochs on the bundled data set it is well above popularity.
 
-A recipe's own budget stands in bundled/<recipe>.toml: path = value, on top of BUDGET. `slow` in it says why it takes more than
-some ten seconds.
+A recipe's own budget stands in bundled/<recipe>.toml: path = value, on top of BUDGET.
 """
 
 from __future__ import annotations
@@ -48,12 +47,8 @@ def popularity(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
     return found
 
 
-CASES = [pytest.param(recipe, marks=pytest.mark.slow if "slow" in budget(recipe) else ()) for recipe in RECIPES]
-
-
-@pytest.mark.parametrize("recipe", CASES)
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_ends_well_above_popularity(recipe: str, popularity: dict[str, float], tmp_path: Path) -> None:
-    values = {path: value for path, value in budget(recipe).items() if path != "slow"}
-    epochs, found = ran(recipe, tmp_path / "run", values)
+    epochs, found = ran(recipe, tmp_path / "run", budget(recipe))
     assert all(value == value for epoch in epochs for value in epoch.losses.values())
     assert found["test"]["ndcg@10"] > 1.2 * popularity["ndcg@10"], (found["test"], popularity)

@@ -21,7 +21,7 @@ from seqaug.data.synthetic import toy_world
 from seqaug.errors import SeqaugError
 from seqaug.evaluation.metrics import metrics
 from seqaug.evaluation.ranking import rank_held_out
-from seqaug.recipes.assemble import assemble, samples_of
+from seqaug.recipes.assemble import assembly_of, samples_of
 from seqaug.recipes.load import load_recipe, recipe_names
 from seqaug.recipes.plan import Patch, Plan, make_plan
 from seqaug.training.fit import EpochReport, Fit
@@ -62,8 +62,7 @@ def planned(recipe: str, **values: Any) -> Plan:
 
 
 def built(plan: Plan, split: Split, seed: int = 0) -> tuple[Assembly, Samples]:
-    made = assemble(plan, num_items=split.sequences.num_items, popularity=split.popularity, seed=seed, histories=split.train)
-    return made, samples_of(plan, split)
+    return assembly_of(plan, split, seed=seed), samples_of(plan, split)
 
 
 def fitted(plan: Plan, split: Split, seed: int = 0) -> tuple[Assembly, list[EpochReport]]:

@@ -17,6 +17,7 @@ from seqaug.errors import DataError, PluginError
 from seqaug.evaluation.metrics import metrics
 from seqaug.evaluation.ranking import rank_held_out
 from seqaug.training.fit import BatchReport, EpochReport, Fit
+from seqaug.training.stages import Stages
 
 from ..small import assembly, samples, toy_split
 from .test_fit import Options, numbers, same, trained
@@ -93,6 +94,21 @@ def test_a_rewriter_runs_with_what_was_learnt_and_before_the_reset() -> None:
     assert not torch.equal(learnt, initial)
     assert torch.equal(items, split.train.items), "it sees the training part and nothing else"
     assert made.model.context is not None and made.model.context.shape == (len(split.train.lengths), 2)
+
+
+def test_a_rewriter_works_without_dropout_and_gradients_and_every_part_is_back_in_its_mode_after() -> None:
+    class Watching(Repeated):
+        def rewrite(self, model: Recommender, histories: Histories, generator: torch.Generator, /) -> Tensor:
+            assert not any(part.training for part in model.modules()) and not torch.is_grad_enabled()
+            return super().rewrite(model, histories, generator)
+
+    split, rewriter = toy_split(), Watching()
+    made = staged(split, Stage("main", 1, (), rewrite="made"), rewriter=rewriter)
+    made.model.train()
+    made.model.encoders["main"].eval()
+    Stages(made, samples(split), 0).enter(made.stages[0])
+    assert len(rewriter.seen) == 1
+    assert made.model.training and made.model.items.training and not made.model.encoders["main"].training
 
 
 def test_context_stands_in_front_of_training_rows_and_where_wanted_of_what_is_scored() -> None:

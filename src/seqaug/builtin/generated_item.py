@@ -95,8 +95,8 @@ class GeneratedItem:
 
     def generated(self, model: Recommender, histories: Batch, generator: Generator) -> Tensor:
         """(B, samples, D) the vectors at the end of the chains, as large as those of the table."""
-        hidden = model.encode(model.items(histories.items), histories.layout, self.encoder)
-        condition = hidden[histories.layout.last()].repeat_interleave(self.samples, 0)
+        hidden = model.latest(model.items(histories.items), histories.layout, self.encoder)
+        condition = hidden.repeat_interleave(self.samples, 0)
         diffusion = model.diffusion(self.diffusion)
         layout = Layout.of([1] * len(condition), condition.device)
 

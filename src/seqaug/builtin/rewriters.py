@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import nn
 from torch.nn import functional
 
 from seqaug.api import (
@@ -86,19 +84,13 @@ class PrependGenerated:
                 f"set diffusions.{self.diffusion}.null_condition = true, or another guidance."
             )
 
-    @torch.no_grad()
     def rewrite(self, model: Recommender, histories: Histories, generator: Generator, /) -> Tensor:
         """The training part of U users -> (U, M) ids in 1..V, oldest first."""
         histories = histories.to(model.items.weight.device)
-        with _quiet(model):
-            made = [
-                self.generated(
-                    model,
-                    Histories(histories.offsets[begin : begin + BLOCK + 1], histories.items, histories.num_items),
-                    generator,
-                )
-                for begin in range(0, histories.num_users, BLOCK)
-            ]
+        made = []
+        for begin in range(0, histories.num_users, BLOCK):
+            users = Histories(histories.offsets[begin : begin + BLOCK + 1], histories.items, histories.num_items)
+            made.append(self.generated(model, users, generator))
         return torch.cat(made)
 
     def generated(self, model: Recommender, users: Histories, generator: Generator) -> Tensor:
@@ -171,15 +163,3 @@ def _rounded(vectors: Tensor, table: ItemTable) -> Tensor:
     # The length of a vector changes nothing in the order of its cosines.
     scores = ItemScores.chunked(len(vectors), table.num_items, lambda part: vectors[part] @ directions.t(), vectors.device)
     return scores.top(1)[0][:, 0]
-
-
-@contextmanager
-def _quiet(model: nn.Module) -> Iterator[None]:
-    """Dropout off inside, every part back in its mode after."""
-    modes = [(part, part.training) for part in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode

@@ -6,6 +6,8 @@ N positions, D width, H heads.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -14,7 +16,7 @@ from torch.nn import functional
 
 from ..data.layout import Layout
 
-__all__ = ["Dropout", "Positions", "StepEmbedding", "TransformerBlocks", "initialise_"]
+__all__ = ["Dropout", "Positions", "StepEmbedding", "TransformerBlocks", "initialise_", "quiet"]
 
 EPSILON = 1e-12  # of every LayerNorm: docs of S3-Rec and RecBole, specification of sasrec, section 1.1
 
@@ -28,6 +30,18 @@ def initialise_(module: nn.Module) -> None:
             nn.init.normal_(part.weight, 0, 0.02)
         if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)
+
+
+@contextmanager
+def quiet(module: nn.Module) -> Iterator[None]:
+    """Dropout off inside, every part back in its mode after."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 class Dropout(nn.Module):

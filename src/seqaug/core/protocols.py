@@ -157,6 +157,6 @@ class Rewriter(Protocol):
     def rewrite(self, model: Recommender, histories: Histories, generator: Generator, /) -> Tensor:
         """The training part of all U users -> (U, M) ids, oldest first, 0 for none.
 
-        They are context: never targets, never "seen", the first to be cut.
+        They are context: never targets, never "seen", the first to be cut. Called without gradients and with dropout off.
         """
         ...

@@ -117,13 +117,16 @@ class Step:
         seen = self.view(view)
         if seen.representation is not None:
             return seen.representation
-        if last == 1 and self.samples.only_last and (view, encoder) not in self._hidden:
+        if last == 1 and self.samples.only_last:
             return self._last_state(view, encoder)
         hidden = self.hidden(view, encoder)
         return hidden[seen.layout.last()] if last == 1 else seen.layout.mean(hidden, last)
 
     def _last_state(self, view: str, encoder: str) -> Tensor:
-        """(B, D). Rows that predict at their last position only have no use for the other states."""
+        """(B, D). Rows that predict at their last position only have no use for the other states.
+
+        A pass of its own even where all states are known: what is drawn must not hang on who asked before.
+        """
         key = (view, encoder)
         found = self._latest.get(key)
         if found is None:
@@ -132,14 +135,20 @@ class Step:
                 found = self._latest[key] = self.model.latest(embedded, self.view(view).layout, encoder)
         return found
 
+    def aligned(self, view: str, otherwise: str) -> View:
+        """The view of that name, which has to have the positions of the batch; else RecipeError, saying what is lost."""
+        seen = self.view(view)
+        if seen.layout.counts != self.batch.layout.counts:
+            raise RecipeError(f"the view {str(view)!r} has other positions than the batch, so {otherwise}.")
+        return seen
+
     def predicting(self, view: str = "clean", encoder: str = "main") -> tuple[Tensor, Tensor]:
         """(M, D) the states from which the batch's next items are to be told, and those items (M,).
 
         view: has the positions of the batch, else RecipeError; also where the batch has no targets (samples = "whole").
         """
         batch = self.batch
-        if self.view(view).layout.counts != batch.layout.counts:
-            raise RecipeError(f"the view {view!r} has other positions than the batch, so their next items are not known.")
+        self.aligned(view, "their next items are not known")
         if batch.predicted is None:
             return self.hidden(view, encoder), batch.targets
         if not len(batch.predicted):

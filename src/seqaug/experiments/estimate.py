@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..core.items import CHUNK_BYTES, LEAST_ROWS
 from ..evaluation.metrics import METRICS
 from ..evaluation.ranking import rank_held_out
-from ..recipes.assemble import assemble, samples_of
+from ..recipes.assemble import assembly_of, samples_of
 from ..training.fit import BatchReport, Fit
 from .environment import peak_device_memory, peak_memory
 from .prepare import Prepared
@@ -51,14 +51,7 @@ def estimate(prepared: Prepared) -> Estimate:
     """Build the model at its real size and time a few real batches and a part of the validation. Writes nothing."""
     plan, split, device, seed = prepared.plan, prepared.split, prepared.device, prepared.settings.seed
     samples = samples_of(plan, split, device)
-    assembly = assemble(
-        plan,
-        num_items=split.sequences.num_items,
-        popularity=split.popularity,
-        seed=seed,
-        device=device,
-        histories=split.train,
-    )
+    assembly = assembly_of(plan, split, seed=seed, device=device)
     parameters = {name: sum(p.numel() for p in part.parameters()) for name, part in assembly.model.parts().items()}
     fit = Fit(
         assembly,

@@ -17,7 +17,7 @@ from ..data.catalog import find_by_hash
 from ..data.split import leave_one_out
 from ..errors import SeqaugError
 from ..evaluation.ranking import rank_held_out
-from ..recipes.assemble import assemble
+from ..recipes.assemble import assembly_of
 from ..recipes.plan import plan_from
 from .environment import chosen_device
 from .folder import read_json
@@ -78,14 +78,7 @@ def evaluate(folder: Path, *, data: str | None = None, device: str = "cpu", thre
 
     split = leave_one_out(loaded.sequences)
     seed = int(request["seed"])
-    assembly = assemble(
-        plan,
-        num_items=split.sequences.num_items,
-        popularity=split.popularity,
-        seed=seed,
-        device=chosen,
-        histories=split.train,
-    )
+    assembly = assembly_of(plan, split, seed=seed, device=chosen)
     try:
         weights = load_file(folder / "model.safetensors")
         assembly.model.load_state_dict(weights)

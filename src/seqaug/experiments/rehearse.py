@@ -24,7 +24,7 @@ from ..data.split import HeldOut, Histories, leave_one_out
 from ..data.synthetic import toy_world
 from ..errors import RecipeError, SeqaugError
 from ..evaluation.ranking import rank_held_out
-from ..recipes.assemble import assemble, samples_of
+from ..recipes.assemble import assembly_of, samples_of
 from ..training.stages import Stages
 from .settings import Precision
 
@@ -63,14 +63,7 @@ def rehearse(plan: Plan, *, device: torch.device | str = "cpu", precision: Preci
     with seeded(derived(seed, "rehearsal"), device):
         split = leave_one_out(toy_world(max_length=plan.data.max_length, seed=seed))
         samples = samples_of(plan, split, device)
-        assembly = assemble(
-            plan,
-            num_items=split.sequences.num_items,
-            popularity=split.popularity,
-            seed=seed,
-            device=device,
-            histories=split.train,
-        )
+        assembly = assembly_of(plan, split, seed=seed, device=device)
         problems: list[str] = []
         for path, plugin in assembly.plugins.items():
             start_epoch = getattr(plugin, "start_epoch", None)

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from ..errors import Interrupted
 from ..evaluation.metrics import metrics
 from ..evaluation.ranking import rank_held_out
-from ..recipes.assemble import assemble, samples_of
+from ..recipes.assemble import assembly_of, samples_of
 from ..training.fit import BatchReport, EpochReport, Fit
 from .environment import environment, peak_memory
 from .files import replacing
@@ -147,14 +147,7 @@ def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
     folder.write_events(events)
 
     samples = samples_of(plan, split, device)
-    assembly = assemble(
-        plan,
-        num_items=split.sequences.num_items,
-        popularity=split.popularity,
-        seed=settings.seed,
-        device=device,
-        histories=split.train,
-    )
+    assembly = assembly_of(plan, split, seed=settings.seed, device=device)
 
     def validate() -> dict[str, float]:
         return metrics(rank_held_out(assembly, split.valid, seed=settings.seed, device=device).rank)

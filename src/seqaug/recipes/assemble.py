@@ -21,7 +21,7 @@ from ..errors import PluginError, RecipeError
 from .chosen import Chosen, Made, build
 from .plan import Plan
 
-__all__ = ["assemble", "samples_of"]
+__all__ = ["assemble", "assembly_of", "samples_of"]
 
 
 def samples_of(plan: Plan, split: Split, device: torch.device | str = "cpu") -> Samples:
@@ -29,6 +29,18 @@ def samples_of(plan: Plan, split: Split, device: torch.device | str = "cpu") -> 
     options = plan.data
     return Samples(
         split, kind=options.samples, prefix_targets=options.prefix_targets, max_length=options.max_length, device=device
+    )
+
+
+def assembly_of(plan: Plan, split: Split, *, seed: int, device: torch.device | str = "cpu") -> Assembly:
+    """`assemble`, with all that it may know of a data set."""
+    return assemble(
+        plan,
+        num_items=split.sequences.num_items,
+        popularity=split.popularity,
+        histories=split.train,
+        seed=seed,
+        device=device,
     )
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core.assembly import Assembly, Stage
+from ..core.blocks import quiet
 from ..core.seeds import Generators
 from ..data.samples import Samples
 from ..errors import PluginError
@@ -39,8 +40,7 @@ class Stages:
             rewriter = self.assembly.rewriters[stage.rewrite]
             generators = Generators(self._samples.device)
             slot = self.assembly.slots[id(rewriter)]
-            model.eval()
-            with torch.no_grad():
+            with quiet(model), torch.no_grad():
                 made = rewriter.rewrite(model, self._samples.histories, generators.get(slot, self._seed, stage.name, "rewrite"))
             model.context = self._checked(made, slot)
         for name in stage.reset:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import Annotated, Literal
 from weakref import ref
 
 import torch
 from pydantic import Field
-from torch import nn
 
 from seqaug.api import (
     Diffusion,
@@ -25,6 +23,7 @@ from seqaug.api import (
     Use,
     View,
     augmenters,
+    quiet,
 )
 
 __all__ = ["DenoisedViews"]
@@ -170,7 +169,7 @@ class _Denoising:
         if self.options.confidence_step == "drawn":
             return self.step.scores(self.restoration.restored.detach())
         clean, noise = self.noise
-        with _quiet(self.diffusion):
+        with quiet(self.diffusion):
             restored = self.diffusion.reverse(noise, self.layout, self.options.chain_steps, clean, self.corrupted)
         return self.step.scores(restored)
 
@@ -193,15 +192,3 @@ class _Denoising:
             generator = self.step.generator(sampler)
             found = self._sampled[id(sampler)] = sampler.sample(self.evidence(), self.options.copies, generator)
         return found
-
-
-@contextmanager
-def _quiet(module: nn.Module) -> Iterator[None]:
-    """Dropout off inside, every part back in its mode after."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from seqaug.api import EncoderName, HeadName, RecipeError, Step, View, ViewName, augmenters
+from seqaug.api import EncoderName, HeadName, Step, View, ViewName, augmenters
 
 __all__ = ["InfilledView"]
 
@@ -31,11 +31,7 @@ class InfilledView:
 
     def views(self, step: Step) -> tuple[View, ...]:
         """-> `infilled`."""
-        masked, original = step.view(self.view), step.batch.items
-        if masked.layout.counts != step.batch.layout.counts:
-            raise RecipeError(
-                f"the view {str(self.view)!r} has other positions than the batch, so what was filled in cannot be compared."
-            )
+        masked, original = step.aligned(self.view, "what was filled in cannot be compared"), step.batch.items
         holes = masked.edited.nonzero()[:, 0]
         # Not under no_grad as a whole: these are the states that `reconstruction` learns from.
         hidden = step.hidden(self.view, self.encoder)

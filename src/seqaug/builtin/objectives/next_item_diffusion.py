@@ -56,15 +56,7 @@ class NextItemDiffusion:
 
     def __call__(self, step: Step, /) -> Tensor:
         """-> ()."""
-        hidden, targets = step.hidden(self.view, self.encoder), step.batch.targets
-        if step.view(self.view).layout.counts != step.batch.layout.counts:
-            raise RecipeError(
-                f"the view {str(self.view)!r} has other positions than the batch, so their next items are not known."
-            )
-        if step.batch.predicted is not None:
-            if not len(step.batch.predicted):
-                raise RecipeError('data.samples = "whole" gives no next items to restore; use "sequences" or "prefixes".')
-            hidden, targets = hidden[step.batch.predicted], targets[step.batch.predicted]
+        hidden, targets = step.predicting(self.view, self.encoder)
         table, diffusion = step.model.items, step.model.diffusion(self.diffusion)
         layout = Layout.of([1] * len(targets), targets.device)
         draw = step.generator(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seqaug.api import EncoderName, HeadName, RecipeError, Step, Tensor, ViewName, objectives
+from seqaug.api import EncoderName, HeadName, Step, Tensor, ViewName, objectives
 
 __all__ = ["Reconstruction"]
 
@@ -29,10 +29,6 @@ class Reconstruction:
 
     def __call__(self, step: Step, /) -> Tensor:
         """-> ()."""
-        seen = step.view(self.view)
-        if seen.layout.counts != step.batch.layout.counts:
-            raise RecipeError(
-                f"the view {str(self.view)!r} has other positions than the batch, so what stood there is not known."
-            )
+        seen = step.aligned(self.view, "what stood there is not known")
         holes = seen.edited.nonzero()[:, 0]
         return step.scores(step.hidden(self.view, self.encoder)[holes], self.head).nll(step.batch.items[holes])

@@ -39,11 +39,7 @@ class ReplacedItem:
 
     def logits(self, step: Step) -> Tensor:
         """-> (N,) above 0 where the item is held to be a replacement."""
-        seen = step.view(self.view)
-        if seen.layout.counts != step.batch.layout.counts:
-            raise RecipeError(
-                f"the view {str(self.view)!r} has other positions than the batch, so no state of the original belongs to them."
-            )
+        seen = step.aligned(self.view, "no state of the original belongs to them")
         read = step.embedded(self.view) + step.hidden("clean", self.encoder)
         with step.dropout(f"encoders.{self.encoder}", self.view):
             states = step.model.encode(read, seen.layout, self.encoder)
