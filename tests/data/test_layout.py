@@ -76,3 +76,14 @@ def test_latest_keeps_the_end_of_each_sequence(counts: list[int], max_length: in
     expected = torch.cat([part[-max_length:] for part in flat.split(counts)])
     assert torch.equal(flat[index], expected)
     assert kept.counts == tuple(min(count, max_length) for count in counts)
+
+
+@given(counts=lengths)
+def test_a_row_repeated_stands_at_every_position_and_its_gradient_is_their_sum(counts: list[int]) -> None:
+    layout = Layout.of(counts)
+    rows = torch.randn(len(counts), 3, dtype=torch.float64, requires_grad=True)
+    weights = torch.randn(sum(counts), 3, dtype=torch.float64)
+    found = layout.repeated(rows)
+    assert torch.equal(found, torch.cat([row.expand(count, -1) for row, count in zip(rows, counts, strict=True)]))
+    (gradient,) = torch.autograd.grad((found * weights).sum(), rows)
+    assert torch.allclose(gradient, torch.stack([part.sum(0) for part in weights.split(counts)]))

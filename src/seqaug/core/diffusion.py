@@ -119,7 +119,7 @@ class Diffusion(nn.Module):
 
     def predict(self, noised: Tensor, step: Tensor, layout: Layout, condition: Tensor | None = None) -> Tensor:
         """(N, D) what the denoiser itself says of z_t: z_0, or the noise where it predicts that. Arguments as `restore`."""
-        timed = noised if self.times is None else noised + self.time(step)[layout.sequence]
+        timed = noised if self.times is None else noised + layout.repeated(self.time(step))
         denoiser: Denoiser = self.denoiser
         return denoiser(timed, step, condition, layout)
 

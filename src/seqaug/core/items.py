@@ -214,7 +214,10 @@ class ItemScores:
         table = self._table
         assert table is not None
         scores = torch.einsum("md,mkd->mk", self._hidden, table(ids))
-        return scores if table.bias is None else scores + table.bias[ids - 1]
+        if table.bias is None:
+            return scores
+        # Not table.bias[ids - 1], whose gradient several threads add up in whatever order: see Layout.repeated.
+        return scores + table.bias.index_select(0, (ids - 1).flatten()).view(ids.shape)
 
     def nll(self, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """-> (), the softmax cross-entropy of `targets` (M,) over all V items, in nats.

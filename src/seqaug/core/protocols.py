@@ -90,7 +90,10 @@ class Denoiser(Protocol):
     predicts: Literal["clean", "noise"]
 
     def __call__(self, noised: Tensor, step: Tensor, condition: Tensor | None, layout: Layout, /) -> Tensor:
-        """noised (N, D) with the time embedding already added; step (B,) in 1..T; condition (B, D) or None -> (N, D)."""
+        """noised (N, D) with the time embedding already added; step (B,) in 1..T; condition (B, D) or None -> (N, D).
+
+        `layout.repeated` puts a row of each sequence at its positions.
+        """
         ...
 
 

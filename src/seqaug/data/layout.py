@@ -157,6 +157,14 @@ class Layout:
 
     # ---- per sequence ----
 
+    def repeated(self, rows: Tensor) -> Tensor:
+        """(B, ...) -> (N, ...): each sequence's row at every one of its positions.
+
+        For what gradients pass through: those of `rows[layout.sequence]` are added up by several threads of the CPU at once,
+        in an order that depends on how busy the machine is, so that two runs may differ in the last digit.
+        """
+        return rows.index_select(0, self.sequence)
+
     def mean(self, flat: Tensor, last: int | None = None) -> Tensor:
         """(N, D) -> (B, D): the mean over each sequence, or over its latest `last` positions."""
         share = 1 / self.lengths.to(flat.dtype)

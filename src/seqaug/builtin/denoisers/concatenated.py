@@ -50,5 +50,5 @@ class ConcatenatedDenoiser(nn.Module):
         # A chain expands one step to all sequences: then one embedding is enough, half of the time that scoring takes.
         told = self.time(step[:1]).expand(len(step), -1) if step.stride(0) == 0 else self.time(step)
         beside = torch.cat([condition, told], dim=1)
-        restored: Tensor = self.maps(torch.cat([noised, beside[layout.sequence]], dim=1))
+        restored: Tensor = self.maps(torch.cat([noised, layout.repeated(beside)], dim=1))
         return restored

@@ -120,7 +120,7 @@ class DisentangledDenoiser(nn.Module):
 
     def forward(self, noised: Tensor, step: Tensor, condition: Tensor | None, layout: Layout, /) -> Tensor:
         """(N, D) -> (N, D)."""
-        told = noised if condition is None else noised + condition[layout.sequence]
+        told = noised if condition is None else noised + layout.repeated(condition)
         hidden: Tensor = self.dropout(self.norm(told))
         for block in self.blocks:
             hidden = block(hidden, self.distances.weight, layout)

@@ -47,6 +47,6 @@ class MlpDenoiser(nn.Module):
 
     def forward(self, noised: Tensor, step: Tensor, condition: Tensor | None, layout: Layout, /) -> Tensor:
         """(N, D) -> (N, D)."""
-        told = noised if condition is None else noised + condition[layout.sequence]
+        told = noised if condition is None else noised + layout.repeated(condition)
         restored: Tensor = self.maps(told)
         return restored

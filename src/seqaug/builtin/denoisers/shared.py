@@ -66,7 +66,7 @@ class SharedDenoiser(nn.Module):
         (blocks,) = self._borrowed
         placed = noised + self.positions(layout)
         if condition is not None:
-            placed = placed + condition[layout.sequence]
+            placed = placed + layout.repeated(condition)
         # Whether the blocks drop anything follows this denoiser's mode here, not their owner's.
         mode = blocks.training
         blocks.train(self.training)

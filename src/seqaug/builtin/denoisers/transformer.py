@@ -50,6 +50,6 @@ class TransformerDenoiser(nn.Module):
         """(N, D) -> (N, D)."""
         placed = noised + self.positions(layout)
         if condition is not None:
-            placed = placed + condition[layout.sequence]
+            placed = placed + layout.repeated(condition)
         states: Tensor = self.blocks(self.dropout(self.norm(placed)), layout)
         return states
