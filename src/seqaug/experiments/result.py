@@ -117,6 +117,7 @@ def protocol(prepared: Prepared, assembly: Assembly) -> dict[str, Any]:
         "samples": plan.data.samples,
         "prefix_targets": plan.data.prefix_targets,
         "max_length": plan.data.max_length,
+        "made_up_context": assembly.scoring_context is not None,
         "loss": losses,
         "seeds": [prepared.settings.seed],
     }

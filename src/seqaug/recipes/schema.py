@@ -87,7 +87,7 @@ class StageOptions(_Table):
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     validate_every: Annotated[int, Field(ge=1)] | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
-    monitor: Monitor | Literal["loss"] | None = None
+    monitor: Literal[Monitor, "loss"] | None = None
     min_length: Annotated[int, Field(ge=1)] = 1
     reset: list[str] = []
     rewrite: str = "none"
