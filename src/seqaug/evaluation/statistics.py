@@ -1,0 +1,208 @@
+"""What a table of differences, seeds by users, says about the method behind it.
+
+The difference of seed s and user u is taken apart as D_su = mu + a_s + b_u + e_su: what is common to all, what this training
+run has, what this user has, and the rest. mu is what we ask for; the seeds and the users both are a sample. docs/comparing.md
+says the same in words, with its sources and with what it was checked by.
+
+C  cells (metric x method) that share their seeds and users    S  seeds    U  users    R  resamples
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .student import power_of_t, t_critical
+
+__all__ = [
+    "FEW_SEEDS",
+    "Components",
+    "bootstrap_means",
+    "components",
+    "holm",
+    "interval_from",
+    "seeds_needed",
+    "swap_test",
+]
+
+Numbers = NDArray[np.float64]
+
+FEW_SEEDS = 5
+"""Below this many seeds the degrees of freedom are those of the seeds alone, and the interval is Student's."""
+
+MOST_SEEDS = 10_000
+"""Where the search for the number of seeds ends."""
+
+_AT_ONCE = 4_000_000
+"""Weights held at a time while resampling: 32 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The mean of one table of differences, and where its uncertainty comes from.
+
+    seeds: the variance of the means of the seeds, that of a_s + (the mean of e_su over the users). users: the variance of b_u,
+    0 where the estimate is negative. error: that of e_su. All are unbiased but for the cut at 0: the mean squares of a crossed
+    design without replication (Searle, Casella and McCulloch 1992, chapter 4).
+    """
+
+    mean: float
+    num_seeds: int
+    num_users: int
+    seeds: float
+    users: float
+    error: float
+
+    @property
+    def standard_error(self) -> float:
+        """Of the mean, as a draw of both seeds and users."""
+        return math.sqrt(self.seeds / self.num_seeds + self.users / self.num_users)
+
+    @property
+    def degrees(self) -> float:
+        """The degrees of freedom of `standard_error`; infinite where it is 0."""
+        return self._degrees(self.num_seeds)
+
+    def standard_error_with(self, num_seeds: float) -> float:
+        """What it would be with another number of seeds (it may be infinite) and the same users."""
+        return math.sqrt(self.seeds / num_seeds + self.users / self.num_users)
+
+    def degrees_with(self, num_seeds: int) -> float:
+        return self._degrees(num_seeds)
+
+    def _degrees(self, num_seeds: int) -> float:
+        if not self.seeds and not self.error:
+            return self.num_users - 1  # no seed changes anything: these are the users' alone
+        if num_seeds < FEW_SEEDS:
+            return num_seeds - 1
+        # Satterthwaite (1946) over the mean squares, each divided by S U.
+        both = num_seeds * self.num_users
+        seeds, error = self.seeds / num_seeds, self.error / both
+        users = self.users / self.num_users + error if self.users else 0.0
+        rest = error if self.users else 0.0
+        total = seeds + users - rest
+        parts = seeds**2 / (num_seeds - 1) + users**2 / (self.num_users - 1)
+        parts += rest**2 / ((num_seeds - 1) * (self.num_users - 1))
+        return total**2 / parts if parts else math.inf
+
+
+def components(differences: Numbers) -> list[Components]:
+    """(C, S, U) differences, S >= 2 and U >= 2 -> what each cell is made of."""
+    cells, seeds, users = differences.shape
+    assert seeds > 1 and users > 1, "variances need two seeds and two users"
+    of_seeds, of_users = differences.mean(axis=2), differences.mean(axis=1)
+    mean = of_seeds.mean(axis=1)
+    between_seeds, between_users = of_seeds.var(axis=1, ddof=1), of_users.var(axis=1, ddof=1)
+    # Sums of squares add up; the rest of the rest is rounding.
+    squares = np.einsum("csu,csu->c", differences, differences) - seeds * users * mean**2
+    rest = squares - (seeds - 1) * users * between_seeds - (users - 1) * seeds * between_users
+    rest = np.where(rest > 1e-12 * squares, rest, 0.0)
+    error = rest / ((seeds - 1) * (users - 1))
+    return [
+        Components(
+            mean=float(mean[cell]),
+            num_seeds=seeds,
+            num_users=users,
+            seeds=float(between_seeds[cell]),
+            users=max(0.0, float(between_users[cell] - error[cell] / seeds)),
+            error=float(error[cell]),
+        )
+        for cell in range(cells)
+    ]
+
+
+def bootstrap_means(differences: Numbers, *, resamples: int, rng: np.random.Generator) -> Numbers:
+    """(C, S, U) -> (R, C): the means of tables whose seeds and whose users are both drawn anew, with replacement.
+
+    All cells share the draws. One seed is left as it is, so that the users alone vary.
+    """
+    cells, seeds, users = differences.shape
+    by_user = differences.reshape(cells * seeds, users).T
+    drawn_seeds = np.apply_along_axis(np.bincount, 1, rng.integers(seeds, size=(resamples, seeds)), minlength=seeds) / seeds
+    found = [weights @ by_user for weights in _drawn_users(users, resamples, rng)]
+    by_cell: Numbers = np.einsum("rcs,rs->rc", np.concatenate(found).reshape(resamples, cells, seeds), drawn_seeds)
+    return by_cell
+
+
+def _drawn_users(users: int, resamples: int, rng: np.random.Generator) -> Iterator[Numbers]:
+    """(r, U) at a time: how often each user is drawn among U, over U."""
+    at_once = max(1, _AT_ONCE // users)
+    for begin in range(0, resamples, at_once):
+        rows = min(at_once, resamples - begin)
+        drawn = rng.integers(users, size=(rows, users)) + users * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * users).reshape(rows, users) / users
+
+
+def interval_from(means: Numbers, known: Components, *, level: float) -> tuple[float, float]:
+    """(R,) resampled means -> the interval that leaves out `level`.
+
+    The quantiles of the bootstrap give its shape. Its width is corrected twice: resampled tables count e_su up to three times
+    (Owen 2007) and few seeds too little, so the deviations are scaled to the unbiased standard error; and a few seeds do not
+    know their own spread, so they are expanded from the normal to Student's quantile (Hesterberg 2015).
+    """
+    wide = t_critical(level, known.degrees) / t_critical(level, math.inf)
+    spread = float(means.std(ddof=1))
+    if not spread:
+        return known.mean, known.mean
+    low, high = (float(edge) for edge in np.quantile(means, [level / 2, 1 - level / 2]) - means.mean())
+    scale = wide * known.standard_error / spread
+    return known.mean + scale * low, known.mean + scale * high
+
+
+def swap_test(of_users: Numbers, *, swaps: int, rng: np.random.Generator) -> Numbers:
+    """(C, U) differences of each user, meaned over seeds -> (C,) p of a randomisation test, at least 1 / (swaps + 1).
+
+    If a method were as good as the reference for these users, exchanging the two for any of them would change nothing but the
+    sign of that user's difference. p: the share of such exchanges, the seen table among them, whose mean is as far from 0 as
+    the seen one. All cells share the exchanges.
+    """
+    moved = of_users[:, np.any(of_users, axis=0)]  # who is equal under both stays so
+    seen = np.abs(moved.sum(axis=1))
+    # Sums that are equal on paper differ in the last digits.
+    seen = seen - 1e-12 * np.abs(moved).sum(axis=1)
+    as_far = np.ones(len(moved))
+    at_once = max(1, _AT_ONCE // max(1, moved.shape[1]))
+    for begin in range(0, swaps, at_once):
+        rows = min(at_once, swaps - begin)
+        signs = rng.integers(2, size=(rows, moved.shape[1]), dtype=np.int8) * 2.0 - 1.0
+        as_far += (np.abs(signs @ moved.T) >= seen).sum(axis=0)
+    return as_far / (swaps + 1)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """The p of m cells, corrected for there being m of them (Holm 1979): the smallest times m, the next times m - 1, ...
+
+    Never smaller than that of a cell with a smaller p, never above 1.
+    """
+    adjusted, largest = [0.0] * len(p), 0.0
+    for step, cell in enumerate(sorted(range(len(p)), key=lambda cell: p[cell])):
+        largest = max(largest, (len(p) - step) * p[cell])
+        adjusted[cell] = min(1.0, largest)
+    return adjusted
+
+
+def seeds_needed(known: Components, *, level: float, power: float) -> int | None:
+    """The fewest seeds with which a crossed t-test at `level` tells a difference as large as the seen one, with `power`.
+
+    The same users, and variances as estimated. None where the difference is 0, where the users alone are too few for any number
+    of seeds, or where more than 10,000 would be needed.
+    """
+    if not known.mean:
+        return None
+
+    def enough(seeds: int) -> bool:
+        error = known.standard_error_with(seeds)
+        effect = abs(known.mean) / error if error else math.inf
+        return power_of_t(effect, known.degrees_with(seeds), level) >= power
+
+    if not enough(MOST_SEEDS):
+        return None
+    low, high = 1, MOST_SEEDS  # too few, enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
