@@ -38,6 +38,7 @@ _VERBS = {
     "run": "Train a recipe on a data set, evaluate it, print the result.",
     "evaluate": "Rank again with a finished run's weights; compare with its numbers.",
     "check": "Plan a recipe and rehearse it on a toy world.",
+    "audit": "Check the arithmetic of a table of metrics.",
     "recipes": "List, show and copy recipes.",
     "plugins": "List and show plugins.",
     "data": "List, show, import and download data sets.",
