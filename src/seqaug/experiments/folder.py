@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -27,6 +28,8 @@ from .files import as_json, replacing, unfinished_files, write_json, write_text
 __all__ = ["Identity", "RunFolder", "read_json"]
 
 _LOCK = ".lock"
+_LOOK = 0.05
+"""Seconds between two looks at a lock that is waited for."""
 _RESULTS = ("metrics.json", "state.pt", "model.safetensors", "per_user.npz", "events.jsonl", "environment.json", "command.txt")
 
 
@@ -113,14 +116,14 @@ class RunFolder:
         return found if found.get("hash") == self.identity.hash else None
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, wait: float = 0.0) -> Iterator[None]:
         """Make the folder, and keep every other process out of it until the block ends.
 
-        The lock is the operating system's, so a killed process leaves none behind. Raises SeqaugError where another
-        process has it.
+        The lock is the operating system's, so a killed process leaves none behind. wait: seconds in which another process
+        may let go of it. Raises SeqaugError where another process has it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        file = _locked(self.path / _LOCK)
+        file = _locked(self.path / _LOCK, time.monotonic() + wait)
         try:
             yield
         finally:
@@ -216,8 +219,8 @@ def _leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
         yield path, json.loads(json.dumps(value)) if isinstance(value, tuple | list) else value
 
 
-def _locked(path: Path) -> IO[str]:
-    """An open file that is locked for this process alone."""
+def _locked(path: Path, until: float) -> IO[str]:
+    """An open file that is locked for this process alone, had before the moment `until` or not at all."""
     while True:
         file = path.open("a+", encoding="utf-8")
         try:
@@ -228,6 +231,9 @@ def _locked(path: Path) -> IO[str]:
             file.close()
             if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
                 raise SeqaugError(f"{path.parent} cannot be locked: {error.strerror or error}.") from error
+            if time.monotonic() < until:
+                time.sleep(_LOOK)
+                continue
             raise SeqaugError(
                 f"{path.parent} is in use by another process{f' ({owner})' if owner else ''}: "
                 "two runs cannot write one folder. Wait for it, or choose another --out."

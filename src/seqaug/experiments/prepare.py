@@ -18,7 +18,7 @@ from .environment import chosen_device, source_hash
 from .folder import Identity, RunFolder
 from .settings import RunSettings
 
-__all__ = ["Prepared", "plugins_of", "prepare", "recipe_identity"]
+__all__ = ["Identified", "Prepared", "identify", "plugins_of", "prepare", "recipe_identity"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +39,17 @@ class Prepared:
     folder: RunFolder
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Identified:
+    """A run that has been planned and has a name: enough to find it again, without its split or a device."""
+
+    source: RecipeSource
+    plan: Plan
+    plugins: Mapping[str, Mapping[str, str]]
+    identity: Identity
+    folder: RunFolder
+
+
 def prepare(settings: RunSettings) -> Prepared:
     """Look up the recipe, the data and the device. Writes nothing.
 
@@ -49,6 +60,25 @@ def prepare(settings: RunSettings) -> Prepared:
     device = chosen_device(settings.device)
     source = load_recipe(settings.recipe)
     loaded = find(settings.data, **settings.data_options)
+    found = identify(settings, source, loaded)
+    return Prepared(
+        settings=settings,
+        source=source,
+        plan=found.plan,
+        loaded=loaded,
+        split=leave_one_out(loaded.sequences),
+        device=device,
+        plugins=found.plugins,
+        identity=found.identity,
+        folder=found.folder,
+    )
+
+
+def identify(settings: RunSettings, source: RecipeSource, loaded: Loaded) -> Identified:
+    """Plan the recipe for the data set and find the run's hash and folder. Writes nothing.
+
+    source, loaded: what `settings.recipe` and `settings.data` stand for. Raises RecipeError or PluginError.
+    """
     plan = make_plan(source, data=loaded.name, ablation=settings.ablation, patches=settings.patches)
     plugins = plugins_of(plan)
     identity = Identity(
@@ -59,17 +89,7 @@ def prepare(settings: RunSettings) -> Prepared:
         plugins={path: f"{known['kind']}/{known['name']} sha256:{known['sha256']}" for path, known in plugins.items()},
     )
     path = settings.out or RunFolder.default(settings.runs, plan.name, loaded.name, identity)
-    return Prepared(
-        settings=settings,
-        source=source,
-        plan=plan,
-        loaded=loaded,
-        split=leave_one_out(loaded.sequences),
-        device=device,
-        plugins=plugins,
-        identity=identity,
-        folder=RunFolder(path, identity),
-    )
+    return Identified(source, plan, plugins, identity, RunFolder(path, identity))
 
 
 def plugins_of(plan: Plan) -> dict[str, dict[str, str]]:

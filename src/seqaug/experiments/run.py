@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,8 +75,10 @@ class Finished:
 Event = Planned | Rehearsed | Note | Resumed | BatchReport | EpochReport | Evaluated | Finished
 
 
-def run(settings: RunSettings) -> Iterator[Event]:
+def run(settings: RunSettings, *, wait: float = 0.0) -> Generator[Event, None, None]:
     """Everything that `seqaug run` does. The last event is `Finished`.
+
+    wait: seconds in which another process may leave the run folder, e.g. one that was killed a moment ago.
 
     The state is kept after every epoch: a run that was stopped, by whatever means, goes on where it was when it is asked
     for again, and ends in the same numbers bit for bit (CPU, equal number of threads). A finished one gives its result.
@@ -91,7 +93,7 @@ def run(settings: RunSettings) -> Iterator[Event]:
         yield _cached(prepared)
         return
     yield Rehearsed(rehearse(prepared.plan, device=prepared.device, precision=settings.precision, seed=settings.seed))
-    with folder.lock():
+    with folder.lock(wait):
         # Another process may have finished it while this one rehearsed.
         if folder.condition() == "finished" and not settings.fresh:
             yield _cached(prepared)
