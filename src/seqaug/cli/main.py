@@ -37,6 +37,7 @@ __all__ = ["Verbs", "cli", "main"]
 _VERBS = {
     "run": "Train a recipe on a data set, evaluate it, print the result.",
     "evaluate": "Rank again with a finished run's weights; compare with its numbers.",
+    "preview": "See what the augmenters make of sequences, before or after training.",
     "check": "Plan a recipe and rehearse it on a toy world.",
     "audit": "Check the arithmetic of a table of metrics.",
     "recipes": "List, show and copy recipes.",

@@ -1,0 +1,70 @@
+"""A finished run as something to ask: its recipe, its data and its weights, put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from ..core.assembly import Assembly
+from ..data.catalog import Loaded, find_by_hash
+from ..data.split import Split, leave_one_out
+from ..errors import SeqaugError
+from ..recipes.assemble import assembly_of
+from ..recipes.plan import Plan, plan_from
+from .environment import chosen_device
+from .folder import read_json
+
+__all__ = ["Trained", "trained"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A run's assembly with its best weights, on `device`. metrics: the content of metrics.json. seed: the run's."""
+
+    folder: Path
+    plan: Plan
+    loaded: Loaded
+    split: Split
+    assembly: Assembly
+    seed: int
+    metrics: Mapping[str, Any]
+    device: torch.device
+
+
+def trained(folder: Path, *, data: str | None = None, device: str = "cpu", threads: int | None = None) -> Trained:
+    """The finished run in `folder`, its data found by their hash.
+
+    data: where to look for them first. Raises SeqaugError where the folder holds no finished run, has no weights, or its files
+    do not fit together; DataError where no data set on this machine has the run's hash.
+    """
+    if not folder.is_dir():
+        raise SeqaugError(f"there is no run folder {folder}.")
+    if not (folder / "resolved.json").exists():
+        raise SeqaugError(f"{folder} is not a run folder: it has no resolved.json.")
+    if not (folder / "metrics.json").exists():
+        raise SeqaugError(f"the run in {folder} is not finished (no metrics.json). The command that began it goes on with it.")
+    resolved, stored = read_json(folder / "resolved.json"), read_json(folder / "metrics.json")
+    if resolved.get("hash") != stored.get("hash"):
+        raise SeqaugError(f"resolved.json and metrics.json in {folder} are of different runs.")
+    weights = folder / "model.safetensors"
+    if not weights.exists():
+        raise SeqaugError(f"{folder} has no model.safetensors: what was kept of this run are its numbers, not its weights.")
+    if threads is not None:
+        torch.set_num_threads(threads)
+    chosen = chosen_device(device)
+    request = resolved["request"]
+    asked, seed = request["data"], int(request["seed"])
+    loaded = find_by_hash(asked["sha256"], hint=data or asked["reference"], options=asked["options"])
+    plan, split = plan_from(resolved["values"]), leave_one_out(loaded.sequences)
+    assembly = assembly_of(plan, split, seed=seed, device=chosen)
+    try:
+        assembly.model.load_state_dict(load_file(weights))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise SeqaugError(f"{weights} does not fit the recipe of the run: {str(error).strip().splitlines()[0]}") from error
+    return Trained(folder, plan, loaded, split, assembly, seed, stored, chosen)
