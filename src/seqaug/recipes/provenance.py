@@ -115,7 +115,7 @@ class _Said:
         self._read(text)
 
     def at(self, scope: Path, keys: Path) -> str | None:
-        """The comment that covers a value: the nearest at it or around it, else that of a header around it which names a source.
+        """The comment that covers a value: the nearest at or around it, else that of a header around it which names a source.
 
         scope: () for the recipe itself, ("variants", "beauty"), ("ablations", "w/o c_aug").
         """
