@@ -27,7 +27,6 @@ from .statistics import (
     seeds_needed,
     swap_test,
 )
-from .student import t_critical, t_tails
 
 __all__ = ["Comparison", "ComparisonCell", "Difference", "Scored", "Verdict", "compared"]
 
@@ -255,24 +254,21 @@ def _differences(
             found[method, name] = _unjudged(float(table.mean()), (low, high), None, seeds, how), None
         return found
     known = components(stacked)
-    tests = [
-        t_tails(one.mean / one.standard_error, one.degrees) if one.standard_error else float(not one.mean) for one in known
-    ]
     if count < FEW_SEEDS:
-        for (method, name, _), one, p in zip(tables, known, tests, strict=True):
-            half = t_critical(level, one.degrees) * one.standard_error
-            how = f"Student's t over {count} seeds ({one.degrees:.0f} degrees of freedom)"
-            found[method, name] = _unjudged(one.mean, (one.mean - half, one.mean + half), p, seeds, how), one
+        how = f"Student's t over {count} seeds ({count - 1} degrees of freedom), the users' share added"
+        for (method, name, _), one in zip(tables, known, strict=True):
+            half = one.half_width(level)
+            found[method, name] = _unjudged(one.mean, (one.mean - half, one.mean + half), one.p, seeds, how), one
         return found
     drawn = bootstrap_means(stacked, resamples=resamples, rng=rng)
     swapped = swap_test(stacked.mean(axis=1), swaps=swaps, rng=rng)
-    for cell, ((method, name, _), one, p) in enumerate(zip(tables, known, tests, strict=True)):
-        how = (
-            f"bootstrap over {count} seeds and {users:,} users; p is the larger of a crossed t-test's "
-            f"({one.degrees:.1f} degrees of freedom) and a randomisation test's within users"
-        )
+    how = (
+        f"bootstrap over {count} seeds and {users:,} users; p is the larger of a t-test's over seeds and users "
+        "and of a randomisation test's within users"
+    )
+    for cell, ((method, name, _), one) in enumerate(zip(tables, known, strict=True)):
         interval = interval_from(drawn[:, cell], one, level=level)
-        found[method, name] = _unjudged(one.mean, interval, max(p, float(swapped[cell])), seeds, how), one
+        found[method, name] = _unjudged(one.mean, interval, max(one.p, float(swapped[cell])), seeds, how), one
     return found
 
 
@@ -348,12 +344,12 @@ class _Said:
             found.append("One seed says nothing about other seeds: its interval is over users alone, and there is no verdict.")
         if any(1 < count < FEW_SEEDS for count in counts):
             found.append(
-                f"Below {FEW_SEEDS} seeds p and interval are Student's t over the seeds, the users' share added to the error."
+                f"Below {FEW_SEEDS} seeds p and interval are Student's t over the seeds, the users' share of the error added."
             )
         if any(count >= FEW_SEEDS for count in counts):
             found.append(
-                f"From {FEW_SEEDS} seeds on the interval is a bootstrap over users and seeds, and p the larger of a crossed "
-                "t-test's and a randomisation test's."
+                f"From {FEW_SEEDS} seeds on the interval is a bootstrap over users and seeds, and p the larger of a t-test's "
+                "over seeds and users and of a randomisation test's within users."
             )
         if compared:
             found.append(

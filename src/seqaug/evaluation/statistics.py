@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .student import power_of_t, t_critical
+from .student import critical, power_of_t, tails
 
 __all__ = [
     "FEW_SEEDS",
@@ -32,7 +32,7 @@ __all__ = [
 Numbers = NDArray[np.float64]
 
 FEW_SEEDS = 5
-"""Below this many seeds the degrees of freedom are those of the seeds alone, and the interval is Student's."""
+"""Below this many seeds nothing is resampled: so few say too little of how seeds are distributed."""
 
 MOST_SEEDS = 10_000
 """Where the search for the number of seeds ends."""
@@ -58,36 +58,42 @@ class Components:
     error: float
 
     @property
-    def standard_error(self) -> float:
-        """Of the mean, as a draw of both seeds and users."""
-        return math.sqrt(self.seeds / self.num_seeds + self.users / self.num_users)
+    def p(self) -> float:
+        """Two-sided, of the mean being 0, with seeds and users both a sample.
 
-    @property
-    def degrees(self) -> float:
-        """The degrees of freedom of `standard_error`; infinite where it is 0."""
-        return self._degrees(self.num_seeds)
+        The share of the seeds is as uncertain as its few degrees of freedom say (Student), that of the users is taken as known.
+        Without a share of the users it is Student's paired t-test of the seeds' means.
+        """
+        student, normal, degrees = self._shares(self.num_seeds)
+        return tails(self.mean, student=student, normal=normal, degrees=degrees) if student or normal else float(not self.mean)
 
-    def standard_error_with(self, num_seeds: float) -> float:
-        """What it would be with another number of seeds (it may be infinite) and the same users."""
-        return math.sqrt(self.seeds / num_seeds + self.users / self.num_users)
+    def half_width(self, level: float) -> float:
+        """Of the interval around the mean that leaves out `level`: 0 is outside of it where `p` is below `level`."""
+        student, normal, degrees = self._shares(self.num_seeds)
+        return critical(level, student=student, normal=normal, degrees=degrees) if student or normal else 0.0
 
-    def degrees_with(self, num_seeds: int) -> float:
-        return self._degrees(num_seeds)
+    def power(self, num_seeds: int, *, level: float) -> float:
+        """How likely another experiment with `num_seeds` and the same users has a `p` of at most `level`.
 
-    def _degrees(self, num_seeds: int) -> float:
-        if not self.seeds and not self.error:
-            return self.num_users - 1  # no seed changes anything: these are the users' alone
-        if num_seeds < FEW_SEEDS:
-            return num_seeds - 1
-        # Satterthwaite (1946) over the mean squares, each divided by S U.
-        both = num_seeds * self.num_users
-        seeds, error = self.seeds / num_seeds, self.error / both
-        users = self.users / self.num_users + error if self.users else 0.0
-        rest = error if self.users else 0.0
-        total = seeds + users - rest
-        parts = seeds**2 / (num_seeds - 1) + users**2 / (self.num_users - 1)
-        parts += rest**2 / ((num_seeds - 1) * (self.num_users - 1))
-        return total**2 / parts if parts else math.inf
+        The true mean and variances taken to be those seen. The standard error then varies as Satterthwaite (1946) has it.
+        """
+        student, normal, degrees = self._shares(num_seeds)
+        error = math.hypot(student, normal)
+        if not error:
+            return float(bool(self.mean))
+        satterthwaite = degrees * (error / student) ** 4 if student else math.inf
+        beyond = critical(level, student=student, normal=normal, degrees=degrees) / error
+        return power_of_t(abs(self.mean) / error, degrees=satterthwaite, beyond=beyond)
+
+    def _shares(self, num_seeds: int) -> tuple[float, float, float]:
+        """What the seeds and the users add to the standard error of the mean, and the degrees of freedom of the first.
+
+        Where no seed changes anything, as for methods that draw nothing, the users' share is the one that was estimated.
+        """
+        of_users = math.sqrt(self.users / self.num_users)
+        if not self.seeds:
+            return of_users, 0.0, self.num_users - 1
+        return math.sqrt(self.seeds / num_seeds), of_users, num_seeds - 1
 
 
 def components(differences: Numbers) -> list[Components]:
@@ -140,17 +146,20 @@ def _drawn_users(users: int, resamples: int, rng: np.random.Generator) -> Iterat
 def interval_from(means: Numbers, known: Components, *, level: float) -> tuple[float, float]:
     """(R,) resampled means -> the interval that leaves out `level`.
 
-    The quantiles of the bootstrap give its shape. Its width is corrected twice: resampled tables count e_su up to three times
-    (Owen 2007) and few seeds too little, so the deviations are scaled to the unbiased standard error; and a few seeds do not
-    know their own spread, so they are expanded from the normal to Student's quantile (Hesterberg 2015).
+    The quantiles of the bootstrap give the shape. Their width would be wrong in both directions: resampled tables count e_su
+    up to three times (Owen 2007), and few seeds vary too little and do not know by how much. So they are stretched to the
+    half-width that `known` has, as Hesterberg (2015) expands them for small samples.
     """
-    wide = t_critical(level, known.degrees) / t_critical(level, math.inf)
     spread = float(means.std(ddof=1))
     if not spread:
         return known.mean, known.mean
     low, high = (float(edge) for edge in np.quantile(means, [level / 2, 1 - level / 2]) - means.mean())
-    scale = wide * known.standard_error / spread
-    return known.mean + scale * low, known.mean + scale * high
+    stretch = known.half_width(level) / (_normal_quantile(level) * spread)
+    return known.mean + stretch * low, known.mean + stretch * high
+
+
+def _normal_quantile(level: float) -> float:
+    return critical(level, student=0.0, normal=1.0, degrees=1)
 
 
 def swap_test(of_users: Numbers, *, swaps: int, rng: np.random.Generator) -> Numbers:
@@ -186,23 +195,15 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def seeds_needed(known: Components, *, level: float, power: float) -> int | None:
-    """The fewest seeds with which a crossed t-test at `level` tells a difference as large as the seen one, with `power`.
+    """The fewest seeds with which `Components.p` tells a difference as large as the seen one at `level`, with `power`.
 
     The same users, and variances as estimated. None where the difference is 0, where the users alone are too few for any number
     of seeds, or where more than 10,000 would be needed.
     """
-    if not known.mean:
-        return None
-
-    def enough(seeds: int) -> bool:
-        error = known.standard_error_with(seeds)
-        effect = abs(known.mean) / error if error else math.inf
-        return power_of_t(effect, known.degrees_with(seeds), level) >= power
-
-    if not enough(MOST_SEEDS):
-        return None
     low, high = 1, MOST_SEEDS  # too few, enough
+    if not known.mean or known.power(high, level=level) < power:
+        return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
+        low, high = (low, middle) if known.power(middle, level=level) >= power else (middle, high)
     return high
