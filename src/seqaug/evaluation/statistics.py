@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .student import critical, power_of_t, tails
+from .student import critical, power_of_t, t_critical, tails
 
 __all__ = [
     "FEW_SEEDS",
@@ -154,12 +154,8 @@ def interval_from(means: Numbers, known: Components, *, level: float) -> tuple[f
     if not spread:
         return known.mean, known.mean
     low, high = (float(edge) for edge in np.quantile(means, [level / 2, 1 - level / 2]) - means.mean())
-    stretch = known.half_width(level) / (_normal_quantile(level) * spread)
+    stretch = known.half_width(level) / (t_critical(level, math.inf) * spread)
     return known.mean + stretch * low, known.mean + stretch * high
-
-
-def _normal_quantile(level: float) -> float:
-    return critical(level, student=0.0, normal=1.0, degrees=1)
 
 
 def swap_test(of_users: Numbers, *, swaps: int, rng: np.random.Generator) -> Numbers:

@@ -17,7 +17,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["critical", "power_of_t", "tails"]
+__all__ = ["critical", "power_of_t", "t_critical", "tails"]
 
 _NORMAL = NormalDist()
 _POINTS = 400
@@ -55,6 +55,12 @@ def critical(level: float, *, student: float, normal: float, degrees: float) -> 
         if abs(step) < 1e-12:
             break
     return distance
+
+
+def t_critical(level: float, degrees: float) -> float:
+    """The same for Student's t alone; for the normal distribution where `degrees` is infinite: 1.9600 for 0.05."""
+    alone = math.isinf(degrees)
+    return critical(level, student=float(not alone), normal=float(alone), degrees=degrees)
 
 
 def power_of_t(effect: float, *, degrees: float, beyond: float) -> float:
