@@ -113,6 +113,8 @@ LONG = {("beauty", "A"): {"hr@10": ".0500"}, ("beauty", "B"): {"hr@10": ".0600"}
         "|method|data|metric|value|\n|---|---|---|---|\n| A | beauty | HR@10 | .0500 |\n| B | beauty | HR@10 | **.0600** |\n",
         "| dataset | metric | A | B |\n| :-- | --- | --: | --: |\n| beauty | HR@10 | .0500 | .0600 ± .0004 |\n",
         "| | | A | B |\n|---|---|---|---|\n| beauty | HR@10 | .0500 | .0600* |\n",
+        "data,metric,method,seeds,mean,spread\nbeauty,hr@10,A,0 1,.0500,.1\nbeauty,hr@10,B,0 1,.0600,.1\n",
+        "| data | metric | A | B |\n|---|---|---|---|\n| beauty | HR@10 | .0500 | .0600 ± .0004<br>+.0100 [.0090, .0110] |\n",
         "Text before.\n\n### beauty\n\nmethod | HR@10\n--- | ---\nA | .0500\n[B](b.md) | __.0600__\n\nText | after\n",
         "| | Beauty HR@10 |\n|---|---|\n| A | .0500 |\n| B | .0600 |\n".replace("Beauty", "beauty"),
     ],

@@ -23,7 +23,7 @@ _ROLES = {
     "dataset": ("dataset", "datasets", "data", "data set", "data sets", "data_set"),
     "method": ("method", "methods", "model", "models", "recipe", "recipes", "variant", "variants"),
     "metric": ("metric", "metrics", "measure", "measures"),
-    "value": ("value", "values", "score", "result"),
+    "value": ("value", "values", "score", "result", "mean"),
 }
 _ABSENT = ("", "-", "–", "—", "n/a", "na", "/")
 _SHAPES = (
@@ -258,8 +258,8 @@ def _last_word(cell: str) -> str:
 
 
 def _number_of(text: str) -> str:
-    """The number in a cell, without marks around it, a footnote's sign, a spread after ±."""
-    return re.split(r"±|\+/-", _plain(text))[0].strip("*_`†‡§ ")
+    """The number in a cell, without marks around it, a footnote's sign, a spread after ± or further lines."""
+    return re.split(r"±|\+/-|\+-|<br\s*/?>", _plain(text))[0].strip("*_`†‡§ ")
 
 
 # ---- files ----
