@@ -103,6 +103,7 @@ def components(differences: Numbers) -> list[Components]:
     of_seeds, of_users = differences.mean(axis=2), differences.mean(axis=1)
     mean = of_seeds.mean(axis=1)
     between_seeds, between_users = of_seeds.var(axis=1, ddof=1), of_users.var(axis=1, ddof=1)
+    between_seeds = np.where(np.ptp(of_seeds, axis=1) > 0, between_seeds, 0.0)  # equal seeds vary by nothing, rounding or not
     # Sums of squares add up; the rest of the rest is rounding.
     squares = np.einsum("csu,csu->c", differences, differences) - seeds * users * mean**2
     rest = squares - (seeds - 1) * users * between_seeds - (users - 1) * seeds * between_users
@@ -127,20 +128,31 @@ def bootstrap_means(differences: Numbers, *, resamples: int, rng: np.random.Gene
     All cells share the draws. One seed is left as it is, so that the users alone vary.
     """
     cells, seeds, users = differences.shape
-    by_user = differences.reshape(cells * seeds, users).T
-    drawn_seeds = np.apply_along_axis(np.bincount, 1, rng.integers(seeds, size=(resamples, seeds)), minlength=seeds) / seeds
-    found = [weights @ by_user for weights in _drawn_users(users, resamples, rng)]
+    moved = _moved(differences)
+    by_user = moved.reshape(cells * seeds, moved.shape[-1]).T
+    drawn_seeds = _counted(rng.integers(seeds, size=resamples * seeds), np.full(resamples, seeds), seeds) / seeds
+    found = [weights @ by_user for weights in _drawn_users(len(by_user), users, resamples, rng)]
     by_cell: Numbers = np.einsum("rcs,rs->rc", np.concatenate(found).reshape(resamples, cells, seeds), drawn_seeds)
     return by_cell
 
 
-def _drawn_users(users: int, resamples: int, rng: np.random.Generator) -> Iterator[Numbers]:
-    """(r, U) at a time: how often each user is drawn among U, over U."""
-    at_once = max(1, _AT_ONCE // users)
+def _moved(differences: Numbers) -> Numbers:
+    """(..., U) -> (..., M): the users with any difference at all. The others add nothing to any sum."""
+    return differences[..., differences.any(axis=tuple(range(differences.ndim - 1)))]
+
+
+def _drawn_users(moved: int, users: int, resamples: int, rng: np.random.Generator) -> Iterator[Numbers]:
+    """(r, M) at a time: how often each of the first M users is drawn in U draws among all U, over U."""
+    at_once = max(1, _AT_ONCE // max(1, moved))
     for begin in range(0, resamples, at_once):
-        rows = min(at_once, resamples - begin)
-        drawn = rng.integers(users, size=(rows, users)) + users * np.arange(rows)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * users).reshape(rows, users) / users
+        among = rng.binomial(users, moved / users, size=min(at_once, resamples - begin))
+        yield _counted(rng.integers(max(1, moved), size=among.sum()), among, moved) / users
+
+
+def _counted(drawn: NDArray[np.int64], lengths: NDArray[np.int64], among: int) -> NDArray[np.int64]:
+    """Draws of several rows, one row after the other -> (rows, among): how often each number was drawn in each row."""
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    return np.bincount(drawn + among * row, minlength=len(lengths) * among).reshape(len(lengths), among)
 
 
 def interval_from(means: Numbers, known: Components, *, level: float) -> tuple[float, float]:
@@ -165,7 +177,7 @@ def swap_test(of_users: Numbers, *, swaps: int, rng: np.random.Generator) -> Num
     sign of that user's difference. p: the share of such exchanges, the seen table among them, whose mean is as far from 0 as
     the seen one. All cells share the exchanges.
     """
-    moved = of_users[:, np.any(of_users, axis=0)]  # who is equal under both stays so
+    moved = _moved(of_users)
     seen = np.abs(moved.sum(axis=1))
     # Sums that are equal on paper differ in the last digits.
     seen = seen - 1e-12 * np.abs(moved).sum(axis=1)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 __all__ = ["critical", "power_of_t", "t_critical", "tails"]
 
 _NORMAL = NormalDist()
-_POINTS = 400
+_POINTS = 300
 _MOST_DEGREES = 1e12
 """From here on nothing in double precision tells Student's t from the normal distribution."""
 
