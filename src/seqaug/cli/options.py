@@ -146,13 +146,14 @@ def _all(decorators: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
 # ---- the flags ----
 
 
-def recipe_options() -> Callable[[F], F]:
-    """What changes the recipe: handles, --with, -s, --epochs, --ablation."""
+def recipe_options(*, ablation: bool = True) -> Callable[[F], F]:
+    """What changes the recipe: handles, --with, -s, --epochs, and --ablation where there is one run."""
     section = "Changes of the recipe"
     handles = [
         in_section(section, f"--{name}", metavar="PLUGIN", default=None, type=PluginName(kind), help=help_)
         for name, (kind, help_) in HANDLES.items()
     ]
+    one = [in_section(section, "--ablation", metavar="NAME", default=None, help="One of the recipe's ablations.")]
     return _all(
         [
             *handles,
@@ -178,25 +179,28 @@ def recipe_options() -> Callable[[F], F]:
             in_section(
                 section, "--epochs", type=click.IntRange(min=1), default=None, help="At most so many. [env: SEQAUG_EPOCHS]"
             ),
-            in_section(section, "--ablation", metavar="NAME", default=None, help="One of the recipe's ablations."),
+            *(one if ablation else []),
         ]
     )
 
 
-def machine_options() -> Callable[[F], F]:
-    """Seed, device, precision, threads."""
-    section = "Machine and seed"
+def machine_options(*, seed: bool = True) -> Callable[[F], F]:
+    """Seed where there is one run; device, precision, threads."""
+    section = "Machine and seed" if seed else "Machine"
+    one = [
+        in_section(
+            section,
+            "--seed",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            envvar="SEQAUG_SEED",
+            help="Everything random follows it. [env: SEQAUG_SEED]",
+        )
+    ]
     return _all(
         [
-            in_section(
-                section,
-                "--seed",
-                type=click.IntRange(min=0),
-                default=0,
-                show_default=True,
-                envvar="SEQAUG_SEED",
-                help="Everything random follows it. [env: SEQAUG_SEED]",
-            ),
+            *(one if seed else []),
             in_section(
                 section,
                 "--device",
@@ -215,7 +219,11 @@ def machine_options() -> Callable[[F], F]:
                 help="Of the forward passes. [env: SEQAUG_PRECISION]",
             ),
             in_section(
-                section, "--threads", type=click.IntRange(min=1), default=None, help="CPU threads; torch's choice otherwise."
+                section,
+                "--threads",
+                type=click.IntRange(min=1),
+                default=None,
+                help="CPU threads; torch's choice otherwise." if seed else "Of each run; the cores over the jobs otherwise.",
             ),
         ]
     )

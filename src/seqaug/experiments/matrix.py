@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
@@ -70,6 +70,11 @@ class Member:
     data: str
     seed: int
     settings: RunSettings
+
+    @property
+    def place(self) -> tuple[str, str, int]:
+        """Column and row: what tells the members of a matrix apart."""
+        return self.variant, self.data, self.seed
 
     @property
     def label(self) -> str:
@@ -286,7 +291,7 @@ def jobs_for(devices: Sequence[str]) -> int:
 
 def run_matrix(
     matrix: Matrix, *, jobs: int = 1, threads: int | None = None, devices: Sequence[str] = (), keep: Path | None = None
-) -> Iterator[MatrixEvent]:
+) -> Generator[MatrixEvent, None, None]:
     """Run what is not finished, `jobs` at a time, each in a process of its own that dies with this one.
 
     threads: of each process; the cores divided by the jobs where not given. devices: dealt out to the jobs in turn (one GPU

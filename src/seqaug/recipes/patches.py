@@ -16,7 +16,7 @@ from typing import Any
 from ..core.discovery import normalised
 from ..errors import RecipeError, did_you_mean
 
-__all__ = ["Patch", "Patched", "parse_path", "parse_plugin_flag", "parse_set", "parse_value", "path_text"]
+__all__ = ["Patch", "Patched", "parse_path", "parse_plugin_flag", "parse_set", "parse_value", "path_text", "split_commas"]
 
 SECTIONS = (
     "data",
@@ -100,7 +100,7 @@ def parse_plugin_flag(text: str) -> dict[str, Any]:
     if not name.strip():
         raise RecipeError(f"{text!r} names no plugin: write name or name:option=value,option=value")
     table: dict[str, Any] = {"use": name.strip()}
-    for part in _split(rest):
+    for part in split_commas(rest):
         key, equals, raw = part.partition("=")
         if not equals or not key.strip():
             raise RecipeError(f"{part.strip()!r} in {text!r} is no option: write {name.strip()}:option=value,option=value")
@@ -108,7 +108,7 @@ def parse_plugin_flag(text: str) -> dict[str, Any]:
     return table
 
 
-def _split(text: str) -> Iterator[str]:
+def split_commas(text: str) -> Iterator[str]:
     """At the commas that stand in no bracket and no quote."""
     depth, quote, start = 0, "", 0
     for place, sign in enumerate(text):

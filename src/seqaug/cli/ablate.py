@@ -1,0 +1,177 @@
+"""seqaug ablate"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .matrix import base_settings, listed, matrix_options, print_plan, tell_failures, watch, workers
+from .options import RecipeName, Sections, in_section
+from .terminal import Output, common, counted, seconds_text
+
+if TYPE_CHECKING:
+    from ..experiments.ablate import Ablated, Ablation
+
+__all__ = ["ablate"]
+
+FORMATS = ("text", "markdown", "latex", "csv", "json")
+
+
+@click.command("ablate", cls=Sections)
+@click.argument("recipe", type=RecipeName(), default="simdiffrec")
+@in_section(
+    "What is exchanged",
+    "--variants",
+    metavar="NAME[,NAME]",
+    default=None,
+    help="Some of the recipe's ablations; all otherwise. The full method is always there.",
+)
+@in_section(
+    "What is exchanged",
+    "--axis",
+    "axes",
+    metavar="HANDLE=PLUGIN,PLUGIN",
+    multiple=True,
+    default=(),
+    help="Every combination of these instead, e.g. --axis noise=similarity:k=10,gaussian. Repeatable.",
+)
+@matrix_options(seeds=5)
+@in_section(
+    "The table",
+    "--metric",
+    "metrics",
+    metavar="NAME",
+    multiple=True,
+    default=(),
+    help="hr, ndcg or mrr at 5, 10 or 20, e.g. ndcg@10. Repeatable; those of the paper's Table 3 otherwise.",
+)
+@in_section("The table", "--unseen", is_flag=True, default=False, help="Rank without the items that a user has seen.")
+@in_section(
+    "The table",
+    "--level",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Of the verdicts, over the whole table.",
+)
+@in_section(
+    "The table", "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Of the table."
+)
+@common
+@click.pass_context
+def ablate(ctx: click.Context, /, output: Output, recipe: str, **options: Any) -> None:
+    """Train RECIPE whole and with one idea taken out at a time, over data sets and seeds, and say what is known of each.
+
+    simdiffrec and its Table 3 by default. Each run is a run of its own; the same command after an interruption goes on, and
+    after its end it prints the table again.
+    """
+    from ..recipes.load import load_recipe
+
+    load_recipe(recipe)  # a slip of the pen is answered before torch is imported
+    variants = None if options["variants"] is None else listed(options["variants"], "--variants")
+    data = listed(options["data"], "--data")
+    settings = base_settings(recipe, options)
+    metrics = _metrics(options["metrics"])
+
+    from ..experiments.ablate import TABLE_3, Request, estimates, exit_code, plan_ablation
+    from ..experiments.ablate import ablate as events
+
+    request = Request(
+        settings=settings,
+        data=data,
+        seeds=options["seeds"],
+        variants=variants,
+        axes=options["axes"],
+        results=options["results"],
+        out=options["out"],
+    )
+    ablation = plan_ablation(request)
+    devices, jobs, threads = workers(options["device"], options["jobs"], options["threads"], len(ablation.matrix.unfinished))
+    if options["dry_run"]:
+        rows = list(estimates(ablation, device=devices[0], threads=threads))
+        more = {"recipe": ablation.recipe, "reference": ablation.reference, "notes": list(ablation.notes)}
+        print_plan(output, rows, jobs=jobs, threads=threads, folder=ablation.folder, more=more)
+        return
+    _describe(output, ablation)
+    done: Ablated = watch(
+        output,
+        events(
+            ablation,
+            jobs=jobs,
+            threads=threads,
+            devices=devices,
+            metrics=metrics or TABLE_3,
+            unseen=options["unseen"],
+            level=options["level"],
+        ),
+        ablation.matrix,
+        jobs,
+    )
+    tell_failures(done.failed)
+    _print(output, done, options["form"])
+    if done.failed:
+        ctx.exit(exit_code(done.failed))
+
+
+def _metrics(names: tuple[str, ...]) -> tuple[str, ...]:
+    """--metric, checked before anything runs."""
+    from ..errors import RecipeError, did_you_mean
+    from ..evaluation.metrics import METRICS
+
+    found = tuple(dict.fromkeys(part for name in names for part in listed(name.lower(), "--metric")))
+    problems = [
+        f"no metric is called {name!r}.{did_you_mean(name, METRICS)} Known: {', '.join(METRICS)}"
+        for name in found
+        if name not in METRICS
+    ]
+    if problems:
+        raise RecipeError(problems)
+    return found
+
+
+def _describe(output: Output, ablation: Ablation) -> None:
+    seeds = f"{len(ablation.seeds)} seed{'s' if len(ablation.seeds) != 1 else ''}"
+    output.tell(f"{ablation.recipe}: {', '.join(ablation.variants)}; on {', '.join(ablation.data)}; {seeds}")
+    for note in ablation.notes:
+        output.note(note)
+    output.detail(f"folder {ablation.folder}")
+
+
+def _print(output: Output, done: Ablated, form: str) -> None:
+    from ..report.tables import as_csv, as_json, as_latex, as_markdown, as_text_rows, legend
+
+    ablation, comparison = done.ablation, done.comparison
+    if output.json or form == "json":
+        Output(json=True).document(
+            {
+                "recipe": ablation.recipe,
+                "folder": str(ablation.folder),
+                "seconds": round(done.seconds, 3),
+                "seconds_of_runs": round(done.trained, 3),
+                "table": None if comparison is None else as_json(comparison),
+                "runs": [
+                    {**_place(planned.member), "hash": planned.hash, "folder": str(record.folder)}
+                    for planned, record in done.records
+                ],
+                "failed": [{**_place(one.member), "message": one.message, "exit_code": one.exit_code} for one in done.failed],
+            }
+        )
+        return
+    if comparison is None:
+        return
+    if form != "text":
+        write = {"markdown": as_markdown, "latex": as_latex, "csv": as_csv}[form]
+        click.echo(write(comparison), nl=False)
+        return
+    header, rows = as_text_rows(comparison)
+    output.table(header, rows)
+    for line in [*legend(comparison), *comparison.notes]:
+        click.echo(line)
+    runs = len({planned.hash for planned, _ in done.records})
+    click.echo(f"{counted(runs)} runs of {seconds_text(done.trained)} in all, {seconds_text(done.seconds)} in this command")
+    click.echo(str(ablation.folder))
+
+
+def _place(member: Any) -> dict[str, Any]:
+    return {"variant": member.variant, "data": member.data, "seed": member.seed}

@@ -1,0 +1,380 @@
+"""An ablation: a method with one thing exchanged at a time, over data sets and seeds, and what may be said of the differences.
+
+Every run of one seed starts from the same weights and sees the same batches, whatever was exchanged: draws are seeded by the
+names of those who draw (docs/architecture.md), so a difference between two variants is the exchange and not the dice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..data.catalog import data_names
+from ..errors import RecipeError, did_you_mean
+from ..evaluation.comparison import Comparison, Scored, compared
+from ..evaluation.metrics import METRICS
+from ..recipes.load import RecipeSource, load_recipe
+from ..recipes.patches import Patch
+from ..report.tables import as_csv, as_json, as_latex, as_markdown
+from .choices import applied, combinations, parse_axes
+from .estimate import Estimate, estimate
+from .files import write_json, write_text
+from .matrix import Ended, Failed, Matrix, MatrixEvent, Member, PlannedMember, plan_matrix, run_matrix
+from .prepare import prepare
+from .records import Record
+from .rehearse import rehearse
+from .settings import RunSettings
+
+__all__ = [
+    "TABLE_3",
+    "Ablated",
+    "Ablation",
+    "Estimated",
+    "Request",
+    "ablate",
+    "estimates",
+    "exit_code",
+    "plan_ablation",
+    "scored",
+    "shown_names",
+]
+
+TABLE_3 = ("hr@5", "ndcg@5", "hr@10", "ndcg@10")
+"""The metrics of the paper's Table 3, in its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an ablation is asked for.
+
+    settings: of all runs; `data`, `seed` and `ablation` of it are not used. data: names or paths. seeds: 0 to `seeds` - 1.
+    variants: some of the recipe's ablations, None for all. axes: `place=choice,choice`, in the place of the ablations.
+    results: a folder of finished runs; those count, and what finishes is copied there. out: the folder of the matrix.
+    """
+
+    settings: RunSettings
+    data: tuple[str, ...] = ("movietweetings",)
+    seeds: int = 5
+    variants: tuple[str, ...] | None = None
+    axes: tuple[str, ...] = ()
+    results: Path | None = None
+    out: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """A column: its name, the changes that make it, and what they left out of what was asked for."""
+
+    name: str
+    patches: tuple[Patch, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ablation:
+    """An ablation that has been planned. Nothing of it is written yet.
+
+    variants: the columns, the reference among them. data: the rows. notes: sentences for whoever reads the table.
+    """
+
+    request: Request
+    recipe: str
+    matrix: Matrix
+    reference: str
+    variants: tuple[str, ...]
+    data: tuple[str, ...]
+    seeds: tuple[int, ...]
+    folder: Path
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ablated:
+    """The end of an ablation. failed: the runs without a result. comparison: of all others, None where there is no run at all.
+
+    seconds: what this command took; trained: what the runs took, those that were finished before included.
+    """
+
+    ablation: Ablation
+    comparison: Comparison | None
+    records: tuple[tuple[PlannedMember, Record], ...]
+    failed: tuple[Failed, ...]
+    seconds: float
+    trained: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """What a run would cost at most. seconds: of its training without an early stop, 0 where it is finished."""
+
+    planned: PlannedMember
+    estimate: Estimate | None
+    seconds: float
+
+
+# ---- planning ----
+
+
+def plan_ablation(request: Request) -> Ablation:
+    """Decide which runs there are, and see which are finished. Writes nothing.
+
+    Raises RecipeError with all problems of all variants, DataError, PluginError.
+    """
+    settings = request.settings
+    source = load_recipe(settings.recipe)
+    names = shown_names(request.data)
+    if request.axes and request.variants is not None:
+        raise RecipeError("--variants picks from the recipe's ablations and --axis takes their place: give one of the two.")
+    base = _Variant(source.name, tuple(settings.patches), ())
+    variants = _factorial(source, settings, request.axes) if request.axes else [base, *_ablations(source, request, settings)]
+    seeds = tuple(range(request.seeds))
+    members = [
+        Member(variant.name, names[data], seed, replace(settings, data=data, seed=seed, ablation=None, patches=variant.patches))
+        for data in request.data
+        for seed in seeds
+        for variant in variants
+    ]
+    # The recipe as it stands is planned along, to be recognised in a grid that holds it.
+    first = Member(base.name, names[request.data[0]], 0, replace(settings, data=request.data[0], seed=0, ablation=None))
+    finished = [request.results] if request.results is not None else []
+    found = plan_matrix([*members, first], finished=finished)
+    planned, own = found.members[:-1], found.members[-1]
+    alike = [one.member.variant for one in planned if one.hash == own.hash]
+    reference = next(iter(alike), variants[0].name)
+    matrix = replace(found, members=planned)
+    return Ablation(
+        request=request,
+        recipe=source.name,
+        matrix=matrix,
+        reference=reference,
+        variants=tuple(variant.name for variant in variants),
+        data=tuple(names[data] for data in request.data),
+        seeds=seeds,
+        folder=request.out or settings.runs / f"ablate-{_plain(source.name)}-{_hash(matrix, reference)[:8]}",
+        notes=(*_left_out(variants), *_same_runs(planned, reference), *_unlike(planned, own, request, reference)),
+    )
+
+
+def _ablations(source: RecipeSource, request: Request, settings: RunSettings) -> list[_Variant]:
+    """The recipe's own, all or those that were asked for, by their names or what follows "w/o "."""
+    table = source.table.get("ablations", {})
+    known = list(table) if isinstance(table, dict) else []
+    if not known:
+        raise RecipeError(
+            f"the recipe {source.name!r} has no [ablations]. Name what is to be exchanged, as in --axis encoder=transformer,gru"
+        )
+    chosen, problems = [], []
+    for name in known if request.variants is None else request.variants:
+        match = next((one for one in known if name in (one, one.removeprefix("w/o "))), None)
+        if match is not None:
+            chosen.append(match)
+        elif name != source.name:
+            near = did_you_mean(name, known)
+            problems.append(f"the recipe {source.name!r} has no ablation {name!r}.{near} Known: {', '.join(known)}")
+    if problems:
+        raise RecipeError(problems)
+    found = []
+    for name in dict.fromkeys(chosen):
+        changes = [Patch(path, value, f"ablation {name}") for path, value in table[name].items()]
+        patches, notes = applied(source, settings.patches, changes)
+        found.append(_Variant(name, patches, notes))
+    return found
+
+
+def _factorial(source: RecipeSource, settings: RunSettings, axes: Sequence[str]) -> list[_Variant]:
+    """Every combination of the axes' choices."""
+    found = []
+    for name, changes in combinations(parse_axes(source, axes, "--axis")):
+        patches, notes = applied(source, settings.patches, changes)
+        found.append(_Variant(name, patches, notes))
+    return found
+
+
+def shown_names(data: Iterable[str]) -> dict[str, str]:
+    """What a table calls each data set: a known one by its name, a file by its stem where that tells it apart."""
+    known = set(data_names())
+    short = {one: one if one in known else Path(one).name.removesuffix(".gz").rsplit(".", 1)[0] for one in data}
+    names = list(short.values())
+    return {one: name if names.count(name) == 1 else one for one, name in short.items()}
+
+
+def _hash(matrix: Matrix, reference: str) -> str:
+    """Of which runs stand where: 64 hex digits."""
+    content = [[one.member.variant, one.member.data, one.member.seed, one.hash] for one in matrix.members]
+    return hashlib.sha256(json.dumps([content, reference]).encode()).hexdigest()
+
+
+def _plain(name: str) -> str:
+    return "".join(sign if sign.isalnum() or sign in "._" else "_" for sign in name)
+
+
+def _left_out(variants: Sequence[_Variant]) -> list[str]:
+    return [f"{variant.name}: {note}" for variant in variants for note in variant.notes]
+
+
+def _same_runs(planned: Sequence[PlannedMember], reference: str) -> list[str]:
+    """Variants that are the reference, or each other, under another name."""
+    names: dict[str, list[str]] = {}
+    for one in planned:
+        names.setdefault(one.hash, []).append(one.member.variant)
+    twins = {tuple(sorted(group, key=lambda name: name != reference)) for group in names.values() if len(group) > 1}
+    return [f"{' and '.join(group)} are the same run: nothing was exchanged between them." for group in sorted(twins)]
+
+
+def _unlike(planned: Sequence[PlannedMember], own: PlannedMember, request: Request, reference: str) -> list[str]:
+    """Where the recipe as it stands is not in a grid."""
+    if not request.axes or any(one.hash == own.hash for one in planned):
+        return []
+    return [f"The recipe's own plugins are no combination of these axes, so the first, {reference}, is the reference."]
+
+
+# ---- what it would cost ----
+
+
+def estimates(ablation: Ablation, *, device: str = "auto", threads: int | None = None) -> Iterator[Estimated]:
+    """One run after the other: what it would take, timed once for each variant and data set. Trains nothing that is kept.
+
+    device, threads: of each run. Raises RecipeError where a rehearsal finds something wrong.
+    """
+    known: dict[tuple[str, str], Estimate] = {}
+    for planned in ablation.matrix.members:
+        if planned.record is not None:
+            yield Estimated(planned, None, 0.0)
+            continue
+        key = planned.member.variant, planned.member.data
+        if key not in known:
+            settings = planned.member.settings
+            prepared = prepare(replace(settings, device=device, threads=threads or settings.threads))
+            rehearse(prepared.plan, device=prepared.device, precision=settings.precision, seed=settings.seed)
+            known[key] = estimate(prepared)
+        yield Estimated(planned, known[key], known[key].seconds_at_most)
+
+
+# ---- running ----
+
+
+def ablate(
+    ablation: Ablation,
+    *,
+    jobs: int = 1,
+    threads: int | None = None,
+    devices: Sequence[str] = (),
+    metrics: Sequence[str] = TABLE_3,
+    unseen: bool = False,
+    level: float = 0.05,
+) -> Generator[MatrixEvent | Ablated, None, None]:
+    """Run what is not finished, then compare. The last event is `Ablated`.
+
+    metrics: the rows of each data set. unseen: by the ranks with seen items removed. level: of the verdicts over the table.
+    Writes matrix.json as it goes, and table.md, .tex, .csv and .json at the end. Raises Interrupted, all states kept.
+    """
+    unknown = [name for name in metrics if name not in METRICS]
+    if unknown:
+        near = did_you_mean(unknown[0], METRICS)
+        raise RecipeError(f"no metric is called {', '.join(unknown)}.{near} Known: {', '.join(METRICS)}")
+    began = time.monotonic()
+    done: _Done = {}
+    failed: _Failures = {}
+    ablation.folder.mkdir(parents=True, exist_ok=True)
+    _note_down(ablation, done, failed)
+    events = run_matrix(ablation.matrix, jobs=jobs, threads=threads, devices=devices, keep=ablation.request.results)
+    try:
+        for event in events:
+            if isinstance(event, Ended):
+                done[event.member.place] = event.record
+            elif isinstance(event, Failed):
+                failed[event.member.place] = event
+            if isinstance(event, Ended | Failed) and not (isinstance(event, Ended) and event.from_cache):
+                _note_down(ablation, done, failed)
+            yield event
+    except KeyboardInterrupt as error:
+        # It struck between two events of the matrix, which has states to keep.
+        events.throw(error)
+        raise
+    found = [(planned, done[planned.member.place]) for planned in ablation.matrix.members if planned.member.place in done]
+    comparison = None
+    if found:
+        notes = [*ablation.notes, *(["Items a user has seen are removed from the ranking."] if unseen else [])]
+        comparison = compared(
+            [scored(planned.member, record, unseen=unseen) for planned, record in found],
+            reference=ablation.reference,
+            methods=[name for name in ablation.variants if name != ablation.reference] + [ablation.reference],
+            data=ablation.data,
+            metrics=metrics,
+            level=level,
+            notes=notes,
+        )
+        _write_table(ablation.folder, comparison)
+    _note_down(ablation, done, failed)
+    yield Ablated(
+        ablation=ablation,
+        comparison=comparison,
+        records=tuple(found),
+        failed=tuple(failed.values()),
+        seconds=time.monotonic() - began,
+        trained=sum(_seconds(record) for record in {record.folder: record for _, record in found}.values()),
+    )
+
+
+_Done = dict[tuple[str, str, int], Record]
+_Failures = dict[tuple[str, str, int], Failed]
+
+
+def exit_code(failed: Sequence[Failed]) -> int:
+    """0 where nothing failed; what all that failed have in common, else 1."""
+    codes = {one.exit_code for one in failed}
+    return 0 if not codes else codes.pop() if len(codes) == 1 else 1
+
+
+def scored(member: Member, record: Record, *, unseen: bool = False) -> Scored:
+    """A run as a comparison takes it."""
+    users = record.per_user
+    rank = users["rank_unseen" if unseen else "rank"]
+    return Scored(method=member.variant, data=member.data, seed=member.seed, users=users["user"], rank=rank)
+
+
+def _seconds(record: Record) -> float:
+    spent = record.metrics.get("seconds", {})
+    return float(spent.get("train", 0.0)) + float(spent.get("evaluate", 0.0))
+
+
+def _note_down(ablation: Ablation, done: _Done, failed: _Failures) -> None:
+    """matrix.json: which runs there are, where they lie, and how far each is."""
+
+    def entry(planned: PlannedMember) -> dict[str, Any]:
+        member, record = planned.member, done.get(planned.member.place)
+        state = "finished" if record is not None else "failed" if member.place in failed else "open"
+        folder = planned.folder if record is None else record.folder
+        more = {"problem": failed[member.place].message} if member.place in failed else {}
+        place = {"variant": member.variant, "data": member.data, "seed": member.seed}
+        return {**place, "hash": planned.hash, "folder": str(folder), "state": state, **more}
+
+    members = [entry(planned) for planned in ablation.matrix.members]
+    states = {member["state"] for member in members}
+    write_json(
+        ablation.folder / "matrix.json",
+        {
+            "schema": 1,
+            "recipe": ablation.recipe,
+            "reference": ablation.reference,
+            "variants": list(ablation.variants),
+            "data": list(ablation.data),
+            "seeds": list(ablation.seeds),
+            "command": shlex.join(ablation.request.settings.command),
+            "state": "open" if "open" in states else "failed" if "failed" in states else "finished",
+            "members": members,
+        },
+    )
+
+
+def _write_table(folder: Path, comparison: Comparison) -> None:
+    write_text(folder / "table.md", as_markdown(comparison))
+    write_text(folder / "table.tex", as_latex(comparison))
+    write_text(folder / "table.csv", as_csv(comparison))
+    write_json(folder / "table.json", as_json(comparison))
