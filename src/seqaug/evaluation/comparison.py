@@ -355,6 +355,6 @@ class _Said:
             found.append(
                 f"Holm's correction covers all {compared} differences; a verdict is given where the corrected p is at most "
                 f"{level:g}. Seeds needed: as many as would tell a difference as large as the seen one with power {power:g} "
-                f"at {level:g}/{compared}, Holm's first step."
+                f"at {level:g}/{compared}, Holm's first step; not said where no number would."
             )
         return found

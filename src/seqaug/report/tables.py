@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from ..evaluation.comparison import Comparison, ComparisonCell, Difference, Verdict
+from ..evaluation.comparison import Comparison, ComparisonCell, Difference
 
-__all__ = ["MARKS", "as_csv", "as_json", "as_latex", "as_markdown", "as_text_rows", "legend", "metric_text"]
-
-MARKS: dict[Verdict, str] = {"better": "+", "worse": "-", "not distinguishable": "="}
+__all__ = ["as_csv", "as_json", "as_latex", "as_markdown", "as_text_rows", "legend", "metric_text"]
 
 _COLUMNS = (
     "data",
@@ -35,6 +34,29 @@ _COLUMNS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Signs:
+    """How a format writes numbers and marks. number: of a signed number as text; p: of "= 0.04" or "< 0.001"."""
+
+    number: Callable[[str], str]
+    p: Callable[[str], str]
+    plus_minus: str
+    better: str
+    worse: str
+    same: str
+    untold: str
+
+    def mark(self, difference: Difference) -> str:
+        if difference.adjusted is None:
+            return self.untold
+        return {"better": self.better, "worse": self.worse, "not distinguishable": self.same}[difference.verdict]
+
+
+_PLAIN = _Signs(lambda number: number, lambda p: f"p {p}", "+-", "+", "-", "=", "?")
+_MARKDOWN = _Signs(lambda number: number.replace("-", "−"), lambda p: f"p {p}", "±", "**+**", "**−**", "=", "?")
+_LATEX = _Signs(lambda number: f"${number}$", lambda p: f"$p {p}$", "$\\pm$", "$+$", "$-$", "$=$", "?")
+
+
 def metric_text(name: str) -> str:
     """ "ndcg@10" -> "NDCG@10"."""
     return name.upper()
@@ -42,70 +64,71 @@ def metric_text(name: str) -> str:
 
 def legend(comparison: Comparison) -> list[str]:
     """What the marks and the lines of a cell are, in plain ASCII."""
-    return [
-        f"+ better, - worse, = not distinguishable from {comparison.reference} "
-        f"(level {comparison.level:g} over {_count(comparison.compared, 'difference')})",
-        f"each cell: mean +- standard deviation over seeds; difference [{100 * (1 - comparison.level):g} % interval]; "
-        "p after Holm's correction, verdict, seeds needed to tell such a difference",
-    ]
+    return _legend(comparison, _PLAIN, lambda text: text)
 
 
-def as_text_rows(comparison: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of plain ASCII cells for a terminal: three rows a metric, for the three lines of a cell."""
-    rows = []
+def as_text_rows(comparison: Comparison, *, tall: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of plain ASCII cells for a terminal: three rows a metric, for the three lines of a cell.
+
+    tall: the methods below instead of beside each other, for narrow terminals.
+    """
+    columns, rows = _columns(comparison), []
     for data, metric in _places(comparison):
-        lines = [[data, metric_text(metric)], ["", ""], ["", ""]]
-        for method in _columns(comparison):
-            cell = comparison.cells.get((data, metric, method))
-            for line, text in zip(lines, _text_cell(cell), strict=True):
-                line.append(text)
-        rows += lines if len(_columns(comparison)) > 1 else lines[:1]
-    return ["data", "metric", *_columns(comparison)], rows
+        cells = [_lines(comparison.cells.get((data, metric, method)), _PLAIN) for method in columns]
+        place = [data, metric_text(metric)]
+        if tall:
+            for method, (first, apart, told) in zip(columns, cells, strict=True):
+                rows += [[*place, method, first, apart], *([["", "", "", "", told]] if told else [])]
+        else:
+            rows += [[*place, *(cell[0] for cell in cells)]]
+            rows += [["", "", *(cell[line] for cell in cells)] for line in (1, 2) if any(cell[line] for cell in cells)]
+    return ["data", "metric", *(["method", "mean", "difference"] if tall else columns)], rows
 
 
 def as_markdown(comparison: Comparison) -> str:
     """A Markdown table, the lines of a cell parted by <br>, with legend and notes below."""
     columns = _columns(comparison)
-    lines = ["| data | metric | " + " | ".join(_markdown(name) for name in columns) + " |", "| --- " * (2 + len(columns)) + "|"]
+    rows = [["data", "metric", *(_in_markdown(name) for name in columns)], ["---"] * (2 + len(columns))]
     for data, metric in _places(comparison):
-        cells = [_typeset_cell(comparison.cells.get((data, metric, method))) for method in columns]
-        lines.append("| " + " | ".join([_markdown(data), metric_text(metric), *("<br>".join(cell) for cell in cells)]) + " |")
-    below = [*(_typeset(line) for line in legend(comparison)), *comparison.notes]
-    return "\n".join([*lines, "", *(f"* {_markdown(line)}" for line in below)]) + "\n"
+        cells = (_lines(comparison.cells.get((data, metric, method)), _MARKDOWN) for method in columns)
+        rows.append([_in_markdown(data), metric_text(metric), *("<br>".join(line for line in cell if line) for cell in cells)])
+    below = [*_legend(comparison, _MARKDOWN, _in_markdown), *(_in_markdown(note) for note in comparison.notes)]
+    return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), "", *(f"* {line}" for line in below)]) + "\n"
 
 
 def as_latex(comparison: Comparison) -> str:
     """A LaTeX table; needs \\usepackage{booktabs}. Legend and notes stand below it."""
     columns = _columns(comparison)
+    rows = [" & ".join(["Data", "Metric", *(_in_latex(name) for name in columns)])]
+    before = None
+    for data, metric in _places(comparison):
+        cells = [_lines(comparison.cells.get((data, metric, method)), _LATEX) for method in columns]
+        new = data != before
+        place = [_in_latex(data) if new else "", metric_text(metric)]
+        rows.append(("\\midrule\n" if new else "") + " & ".join([*place, *(cell[0] for cell in cells)]))
+        for line in (1, 2):
+            if any(cell[line] for cell in cells):
+                rows.append(" & ".join(["", "", *(f"{{\\footnotesize {cell[line]}}}" if cell[line] else "" for cell in cells)]))
+        before = data
+    below = [*_legend(comparison, _LATEX, _in_latex), *(_in_latex(note) for note in comparison.notes)]
     lines = [
         "% needs \\usepackage{booktabs}",
         "\\begin{table*}",
         "\\centering",
         "\\small",
-        "\\begin{tabular}{ll" + "c" * len(columns) + "}",
+        f"\\begin{{tabular}}{{ll{'c' * len(columns)}}}",
         "\\toprule",
-        " & ".join(["Data", "Metric", *(_latex(name) for name in columns)]) + " \\\\",
+        *(f"{row} \\\\" for row in rows),
+        "\\bottomrule",
+        "\\end{tabular}",
+        "",
+        "\\smallskip",
+        "\\begin{minipage}{\\linewidth}\\footnotesize\\raggedright",
+        *(f"{line}\\par" for line in below),
+        "\\end{minipage}",
+        "\\end{table*}",
     ]
-    before = None
-    for data, metric in _places(comparison):
-        if data != before:
-            lines.append("\\midrule")
-        cells = [_latex_cell(comparison.cells.get((data, metric, method))) for method in columns]
-        shown = [_latex(data) if data != before else "", metric_text(metric)]
-        lines.append(" & ".join([*shown, *(cell[0] for cell in cells)]) + " \\\\")
-        for line in (1, 2):
-            if any(cell[line] for cell in cells):
-                small = (f"{{\\footnotesize {cell[line]}}}" if cell[line] else "" for cell in cells)
-                lines.append(" & ".join(["", "", *small]) + " \\\\")
-        before = data
-    below = [
-        "$+$ better, $-$ worse, $=$ not distinguishable from " + _latex(legend(comparison)[0].partition(" from ")[2]),
-        _latex(legend(comparison)[1]).replace("+-", "$\\pm$"),
-        *(_latex(note) for note in comparison.notes),
-    ]
-    lines += ["\\bottomrule", "\\end{tabular}", ""]
-    lines += [f"\\par\\raggedright\\footnotesize {line}" for line in below]
-    return "\n".join([*lines, "\\end{table*}"]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def as_csv(comparison: Comparison) -> str:
@@ -184,64 +207,49 @@ def _cells(comparison: Comparison) -> Iterator[ComparisonCell]:
                 yield cell
 
 
-def _text_cell(cell: ComparisonCell | None) -> tuple[str, str, str]:
-    """The three lines of a cell, plain ASCII."""
+def _lines(cell: ComparisonCell | None, signs: _Signs) -> tuple[str, str, str]:
+    """The three lines of a cell; empty where there is nothing to say."""
     if cell is None:
         return "no run", "", ""
     difference = cell.difference
-    mean = f"{cell.mean:.4f}" + ("" if cell.spread is None else f" +- {cell.spread:.4f}")
+    mean = f"{cell.mean:.4f}" + ("" if cell.spread is None else f" {signs.plus_minus} {cell.spread:.4f}")
     if difference is None:
         return mean, "", ""
-    apart = f"{difference.mean:+.4f}"
+    first = f"{mean} {signs.mark(difference)}"
+    apart = signs.number(f"{difference.mean:+.4f}")
     if difference.low is not None and difference.high is not None:
-        apart += f" [{difference.low:+.4f}, {difference.high:+.4f}]"
-    p = "" if difference.adjusted is None else f"p {_p_text(difference.adjusted)}, "
+        apart += f" [{signs.number(f'{difference.low:+.4f}')}, {signs.number(f'{difference.high:+.4f}')}]"
+    if difference.adjusted is None:
+        return first, apart, "no verdict"
+    p = signs.p("< 0.001" if difference.adjusted < 0.001 else f"= {difference.adjusted:.3f}")
     needed = "" if difference.seeds_needed is None else f", {_count(difference.seeds_needed, 'seed')} would tell"
-    return f"{mean} {MARKS[difference.verdict]}", apart, f"{p}{difference.verdict}{needed}"
+    return first, apart, f"{p}, {difference.verdict}{needed}"
 
 
-def _typeset_cell(cell: ComparisonCell | None) -> list[str]:
-    """The lines of a cell with proper signs."""
-    lines = _text_cell(cell)
-    mark = None if cell is None or cell.difference is None else MARKS[cell.difference.verdict]
-    first = lines[0] if mark is None else lines[0].removesuffix(mark) + {"+": "**+**", "-": "**−**", "=": "="}[mark]
-    return [_typeset(line) for line in (first, *lines[1:]) if line]
-
-
-def _typeset(line: str) -> str:
-    """ "0.1 +- 0.2" with ±, and a minus sign before a number."""
-    line = line.replace("+-", "±").replace(" - worse", " − worse")
-    for before in ("", "[", " "):
-        line = line.replace(f"{before}-0.", f"{before}−0.")
-    return line
-
-
-def _latex_cell(cell: ComparisonCell | None) -> tuple[str, str, str]:
-    first, apart, told = _text_cell(cell)
-    if cell is None or cell.difference is None:
-        return first.replace("+-", "$\\pm$"), "", ""
-    mark = MARKS[cell.difference.verdict]
-    first = first.removesuffix(mark).replace("+-", "$\\pm$") + f"${mark}$"
-    numbers = "$" + apart.replace(" [", "$ [$").replace(", ", "$, $").replace("]", "$]") + ("" if "[" in apart else "$")
-    told = told.replace("p < ", "$p < $").replace("p 0", "$p =$ 0").replace("p 1", "$p =$ 1")
-    return first, numbers, told
-
-
-def _p_text(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+def _legend(comparison: Comparison, signs: _Signs, escaped: Callable[[str], str]) -> list[str]:
+    untold = any(cell.difference is not None and cell.difference.adjusted is None for cell in comparison.cells.values())
+    told = f" (level {comparison.level:g} over {_count(comparison.compared, 'difference')})" if comparison.compared else ""
+    marks = f"{signs.better} better, {signs.worse} worse, {signs.same} not distinguishable"
+    marks += f", {signs.untold} no verdict" if untold else ""
+    interval = escaped(f"{100 * (1 - comparison.level):g} % interval")
+    return [
+        f"{marks}: beside {escaped(comparison.reference)}{told}",
+        f"a cell: mean {signs.plus_minus} standard deviation over seeds; difference [{interval}]; "
+        "p after Holm's correction, verdict, seeds that would tell such a difference",
+    ]
 
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _markdown(text: str) -> str:
+def _in_markdown(text: str) -> str:
     for sign in ("\\", "|", "*", "_", "`", "<"):
         text = text.replace(sign, "\\" + sign)
     return text
 
 
-_LATEX = {
+_SPECIAL = {
     "\\": "\\textbackslash{}",
     "{": "\\{",
     "}": "\\}",
@@ -257,5 +265,5 @@ _LATEX = {
 }
 
 
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(sign, sign) for sign in text)
+def _in_latex(text: str) -> str:
+    return "".join(_SPECIAL.get(sign, sign) for sign in text)
