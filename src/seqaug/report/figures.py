@@ -17,10 +17,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..evaluation.intervals import Estimate
 from .axes import Axis, axis
 from .svg import COLOURS, coordinates, document, element, shape, text, text_width, wrapped
 
-__all__ = ["Bars", "ForestRow", "Level", "Series", "bar_chart", "forest", "line_chart", "scatter"]
+__all__ = ["Bars", "ForestRow", "Level", "Series", "bar_chart", "bars_of", "forest", "line_chart", "scatter"]
 
 _WIDTH = 480.0
 _LINE = 17.0
@@ -34,7 +35,8 @@ class Series:
 
     low, high: the ends of an interval at each point, drawn as a band or, with `bars`, as error bars; NaN where there is none.
     chosen: the index of the point that was chosen, such as the best epoch. dots: whether every point is marked; by default,
-    where they are few.
+    where they are few. hue: the place of its colour and dashes, that of the series by default; lines of one hue belong
+    together, and one without a name is not in the legend.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Series:
     bars: bool = False
     chosen: int | None = None
     dots: bool | None = None
+    hue: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,14 @@ class Bars:
     values: Sequence[float]
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
+
+
+def bars_of(name: str, estimates: Sequence[Estimate]) -> Bars:
+    """Bars of means with their intervals, one a category."""
+    low, high = (
+        [math.nan if end is None else end for end in ends] for ends in zip(*((e.low, e.high) for e in estimates), strict=True)
+    )
+    return Bars(name, [one.value for one in estimates], low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +132,25 @@ def line_chart(
     chosen_name: what the ring means. height: of the whole figure but the lines of the title and the legend. Raises ValueError
     where there is nothing to draw.
     """
-    shown = [(place, *_finite(one)) for place, one in enumerate(series)]
-    xs = [x for _, at, _ in shown for x in at]
-    ys = [y for _, _, values in shown for y in values]
+    hues = [place if one.hue is None else one.hue for place, one in enumerate(series)]
+    shown = [(one, place, *_finite(one)) for place, one in zip(hues, series, strict=True)]
+    xs = [x for _, _, at, _ in shown for x in at]
+    ys = [y for _, _, _, values in shown for y in values]
     for one in series:
         ys += [bound for bounds in (one.low, one.high) for bound in bounds or () if math.isfinite(bound)]
     y = axis([*ys, *(level.y for level in levels)], loose=True, include=[0.0] if from_zero else [])
-    entries = [(one.name, place) for place, one in enumerate(series)]
+    entries = [(one.name, place) for place, one in zip(hues, series, strict=True) if one.name]
     ringed = any(one.chosen is not None for one in series)
-    parts, top = _head(title, width, entries if len(series) > 1 else [], lines=True, ring=chosen_name if ringed else "")
+    parts, top = _head(title, width, entries if len(entries) > 1 else [], lines=True, ring=chosen_name if ringed else "")
     field = _field(axis(xs, log=log_x, ticks=x_ticks), y, width=width, top=top + _ABOVE, height=height - _ABOVE - _LINE - 30)
     parts += _axes(field, x_label, y_label)
-    for place, _, _ in shown:
-        parts += _interval(series[place], field, place)
+    for one, place, _, _ in shown:
+        parts += _interval(one, field, place)
     for level in levels:
         height_at = field.at(field.x.low, level.y)[1]
         parts.append(element("path", d=_segment(field.left, height_at, field.right, height_at), class_="axis dash-2"))
         parts.append(text(field.right, height_at - 4, level.name, anchor="end"))
-    for place, at, values in shown:
-        one = series[place]
+    for one, place, at, values in shown:
         hue, dash = place % COLOURS + 1, (place // COLOURS) % 3
         path = coordinates(field.at(*pair) for pair in zip(at, values, strict=True))
         parts.append(element("polyline", points=path, class_=f"line s{hue}" + (f" dash-{dash}" if dash else "")))
@@ -147,7 +158,7 @@ def line_chart(
         for x_value, y_value in zip(at, values, strict=True) if marked or len(at) == 1 else ():
             words = f"{one.name}: {y_value:.4g} at {x_value:g}"
             parts.append(shape(0, *field.at(x_value, y_value), class_=f"f{hue}", title=words))
-    for place, one in enumerate(series):
+    for one, place, _, _ in shown:
         if one.chosen is not None and math.isfinite(one.y[one.chosen]) and math.isfinite(one.x[one.chosen]):
             chosen = (one.x[one.chosen], one.y[one.chosen])
             words = f"{one.name}, {chosen_name}: {chosen[1]:.4g} at {chosen[0]:g}"
@@ -161,6 +172,8 @@ def bar_chart(
     *,
     title: str,
     value_label: str,
+    category_label: str = "",
+    kinds: Sequence[str] = (),
     horizontal: bool = False,
     decimals: int = 4,
     width: float = _WIDTH,
@@ -169,15 +182,29 @@ def bar_chart(
 ) -> str:
     """Grouped bars from 0 with error bars: upright, or `horizontal` with each category's name above its bars, for long names.
 
-    decimals: of the values written beside horizontal bars. height: of upright charts; horizontal ones are as high as they must
+    kinds: of each category, where there is one bar each: a hue and a place in the legend for each kind. decimals: of the values
+    written beside horizontal bars. height: of upright charts; horizontal ones are as high as they must
     be.
     """
     assert all(len(one.values) == len(categories) for one in bars), "every category has one value of each kind"
     values = [bound for one in bars for bounds in (one.values, one.low, one.high) for bound in bounds or ()]
-    entries = [(one.name, place) for place, one in enumerate(bars)] if len(bars) > 1 else []
+    assert not kinds or (len(bars) == 1 and len(kinds) == len(categories)), "a kind for each single bar"
+    hues = {kind: place for place, kind in enumerate(dict.fromkeys(kinds))}
+    entries = [(one.name, place) for place, one in enumerate(bars)] if len(bars) > 1 else list(hues.items())
     parts, top = _head(title, width, entries, lines=False)
     draw = _horizontal if horizontal else _upright
-    more, end = draw(categories, bars, axis(values, loose=True, include=[0.0]), value_label, decimals, width, height, top)
+    labels = (category_label, value_label)
+    more, end = draw(
+        categories,
+        bars,
+        [hues[kind] for kind in kinds],
+        axis(values, loose=True, include=[0.0]),
+        labels,
+        decimals,
+        width,
+        height,
+        top,
+    )
     return document(parts + more, width=width, height=end, title=title, standalone=standalone)
 
 
@@ -266,9 +293,9 @@ def forest(
                 body.append(text(0, y + 10, heading, class_="title strong"))
                 y += _LINE
         interval = "" if row.low is None or row.high is None else f" [{row.low:+.{decimals}f}, {row.high:+.{decimals}f}]"
-        words = f"{row.mean:+.{decimals}f}{interval}"
+        words = f"{row.mean:+.{decimals}f}{interval}".replace("-", "−")
         name = _cut(row.name, width - text_width(words) - 12)
-        body += [text(0, y + 14, name, class_="strong"), text(width, y + 14, words, anchor="end")]
+        body += [text(0, y + 14, name, class_="strong halo"), text(width, y + 14, words, class_="halo", anchor="end")]
         middle = y + 25
         hue = {"better": 3, "worse": 2, "not distinguishable": 8, None: 1}[row.verdict]
         if row.low is not None and row.high is not None:
@@ -287,7 +314,7 @@ def forest(
         at = field.at(tick, 0)[0]
         if tick:
             rules.append(element("path", d=_segment(at, field.top, at, end), class_="grid"))
-        words = shown if tick <= 0 else f"+{shown}"
+        words = f"+{shown}" if tick > 0 else shown.replace("-", "−")
         half = text_width(words) / 2
         ticks.append(text(min(max(at, half), width - half), end + 15, words, anchor="middle"))
     parts += rules + body + ticks + [text(width / 2, end + 33, label, anchor="middle")]
@@ -319,7 +346,7 @@ def _head(
         parts.append(_legend_mark(x, y - 4, place, lines=lines))
         parts.append(text(x + mark + 2, y, name))
         x += room
-    return parts, y + 6
+    return parts, y + 8
 
 
 def _legend_mark(x: float, y: float, place: int, *, lines: bool) -> str:
@@ -377,8 +404,9 @@ def _interval(one: Series, field: _Field, place: int) -> list[str]:
 def _upright(
     categories: Sequence[str],
     bars: Sequence[Bars],
+    hues: Sequence[int],
     y: Axis,
-    value_label: str,
+    labels: tuple[str, str],
     decimals: int,
     width: float,
     height: float,
@@ -387,7 +415,7 @@ def _upright(
     """Bars that stand, and where they end. A name that is too long for its place is broken or turned aside into two rows."""
     x = Axis(0, len(categories), (), ())
     field = _field(x, y, width=width, top=top + _ABOVE, height=height - _ABOVE - _LINE - 30)
-    parts = _axes(field, "", value_label)
+    parts = _axes(field, "", labels[1])
     slot = field.width / len(categories)
     thick = min(34.0, slot * 0.76 / len(bars))
     base = field.at(0, 0)[1]
@@ -401,7 +429,7 @@ def _upright(
             left = middle + (place - len(bars) / 2) * thick
             tip = field.at(0, value)[1]
             words = f"{category}, {one.name}: {value:.{decimals}f}"
-            parts.append(_bar(left, min(tip, base), thick - 2, abs(tip - base), place, words))
+            parts.append(_bar(left, min(tip, base), thick - 2, abs(tip - base), hues[index] if hues else place, words))
             low, high = _ends(one, index)
             if low is not None and high is not None:
                 ends = [field.at(0, end)[1] for end in (low, high)]
@@ -412,14 +440,18 @@ def _upright(
             parts.append(text(middle, field.bottom + 17 + row * 14, _cut(line, slot - 2), anchor="middle"))
             lowest = max(lowest, field.bottom + 17 + row * 14)
     parts.append(element("path", d=_segment(field.left, base, field.right, base), class_="axis"))
-    return parts, lowest + 10
+    if labels[0]:
+        parts.append(text((field.left + field.right) / 2, lowest + 18, labels[0], anchor="middle"))
+        lowest += 18
+    return parts, lowest + 8
 
 
 def _horizontal(
     categories: Sequence[str],
     bars: Sequence[Bars],
+    hues: Sequence[int],
     x: Axis,
-    value_label: str,
+    labels: tuple[str, str],
     decimals: int,
     width: float,
     height: float,
@@ -433,7 +465,7 @@ def _horizontal(
     y = field.top
     body: list[str] = []
     for index, category in enumerate(categories):
-        body.append(text(0, y + 13, _cut(category, width), class_="strong"))
+        body.append(text(0, y + 13, _cut(category, width), class_="strong halo"))
         y += 19
         for place, one in enumerate(bars):
             value = one.values[index]
@@ -457,7 +489,7 @@ def _horizontal(
         rules.append(element("path", d=_segment(at, field.top, at, y), class_="axis" if tick == 0 else "grid"))
         half = text_width(label) / 2
         ticks.append(text(min(max(at, half), width - half), y + 15, label, anchor="middle"))
-    return [*rules, *body, *ticks, text(width / 2, y + 33, value_label, anchor="middle")], y + 42
+    return [*rules, *body, *ticks, text(width / 2, y + 33, labels[1], anchor="middle")], y + 42
 
 
 def _bar(x: float, y: float, width: float, height: float, place: int, words: str) -> str:

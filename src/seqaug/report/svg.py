@@ -37,6 +37,8 @@ def _style() -> str:
         ".plot{font-size:12px;font-variant-numeric:tabular-nums}",
         f".plot text{{fill:{_INKS['soft'][0]};fill:var(--plot-soft)}}",
         f".plot .strong{{fill:{_INKS['ink'][0]};fill:var(--plot-ink)}}",
+        f".plot .halo{{paint-order:stroke;stroke:{_INKS['paper'][0]};stroke:var(--plot-paper)}}",
+        ".plot .halo{stroke-width:4px;stroke-linejoin:round}",
         ".plot .title{font-size:14px;font-weight:600}",
         f".plot .ground{{fill:{_INKS['paper'][0]};fill:var(--plot-paper)}}",
         f".plot .grid{{stroke:{_INKS['grid'][0]};stroke:var(--plot-grid);stroke-width:1;fill:none}}",

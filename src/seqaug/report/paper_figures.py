@@ -1,0 +1,68 @@
+"""Figures 3 to 5 of the paper, where runs for them exist."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+
+from .contents import Contents, Grid
+from .figures import Series, line_chart, scatter
+from .html import Section, details, figures, numbers, table
+from .tables import metric_text
+from .wording import bounds, enumerated
+
+__all__ = ["paper_figures"]
+
+
+def paper_figures(contents: Contents) -> Section | None:
+    """None where no runs differ in one of the values alone, and no picture was made."""
+    drawn = [
+        _chart([grid for grid in contents.grids if grid.path == path])
+        for path in dict.fromkeys(grid.path for grid in contents.grids)
+    ]
+    drawn += [
+        scatter(one.points, one.groups, title=one.title, note=one.number, joined=True, legend=False, standalone=False)
+        for one in contents.pictures
+    ]
+    if not drawn:
+        return None
+    which = sorted({grid.figure for grid in contents.grids} | ({5} if contents.pictures else set()))
+    body = figures(drawn)
+    if contents.grids:
+        rows = [
+            [escape(f"{grid.symbol}, {grid.data}"), f"{value:g}", numbers(*bounds(one)), str(seeds)]
+            for grid in contents.grids
+            for value, one, seeds in grid.points
+        ]
+        caption = "Runs that differ in this value alone, with 95 % intervals."
+        body += details(
+            "The numbers", table(["", "value", metric_text(contents.grids[0].metric), "seeds"], rows, caption=caption)
+        )
+    heading = f"Figure{'s' if len(which) > 1 else ''} {enumerated([str(one) for one in which])} of the paper"
+    return Section("figures", heading, body)
+
+
+def _chart(grids: list[Grid]) -> str:
+    """A metric over one value, a line a data set."""
+    first = grids[0]
+    values = sorted({value for grid in grids for value, _, _ in grid.points})
+    series = []
+    for grid in grids:
+        known = [one for _, one, _ in grid.points]
+        low, high = (
+            [math.nan if end is None else end for end in ends]
+            for ends in zip(*((one.low, one.high) for one in known), strict=True)
+        )
+        series.append(
+            Series(grid.data, [value for value, _, _ in grid.points], [one.value for one in known], low, high, bars=True)
+        )
+    return line_chart(
+        series,
+        title=f"Figure {first.figure}: {metric_text(first.metric)} over {first.symbol}"
+        + ("" if len(grids) > 1 else f" on {first.data}"),
+        x_label=f"{first.symbol} ({first.path})",
+        y_label=f"{metric_text(first.metric)}, test, 95 % interval",
+        log_x=min(values) > 0 and max(values) / min(values) >= 20,
+        x_ticks=values,
+        standalone=False,
+    )
