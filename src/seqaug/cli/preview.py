@@ -174,6 +174,7 @@ def _watched(output: Output) -> Iterator[Callable[[int, int], None]]:
 
 
 MARKS = {
+    ".": "the original item",
     "*": "a position that a selector chose",
     "=": "it got its own item back",
     "+": "an item inserted",
@@ -181,6 +182,7 @@ MARKS = {
     "-": "the original item is left out",
     "!": "the user takes this item later",
     "<": "the user had this item before",
+    "0.71": "cosine to the item that was there",
 }
 
 
@@ -196,7 +198,7 @@ class _Printer:
         self.used: set[str] = set()
 
     def print(self, preview: Preview) -> None:
-        from ..report.preview import LOOKED_AT, sentence, verdicts
+        from ..report.preview import LOOKED_AT, verdicts
 
         self.line(f"{preview.recipe} on {preview.data}, seed {preview.seed}", style="bold")
         self.line(preview.weights, style="" if preview.trained else "yellow")
@@ -205,13 +207,13 @@ class _Printer:
         if not preview.over:
             return
         for view in preview.views:
-            self.line(f"{sentence(view)}{'' if view.words is None else f'; {view.words}'}", indent=2)
+            self.line(f"{view.name} ({view.use}): {view.read}{'' if view.words is None else f'; {view.words}'}", indent=2)
         for user in preview.shown:
             self.user(preview, user)
-        told = [f"{mark} {MARKS[mark]}" for mark in MARKS if mark in self.used]
+        told = [f"{mark} {meaning}" for mark, meaning in MARKS.items() if mark in self.used]
         if told:
             self.line("")
-            self.line("; ".join(told) + "; . the original item; a number behind a title: its cosine to the item it replaces")
+            self.line("; ".join(told))
         self.numbers(preview)
         for verdict in verdicts(preview):
             self.line(verdict)
@@ -233,26 +235,21 @@ class _Printer:
         from ..report.preview import rows
 
         names = [view.name for view in preview.views if view.words is None]
-        read = len(user.original) - user.made_up
-        made_up = f", behind {user.made_up} made-up ones" if user.made_up else ""
-        follows = f"; then comes {preview.title(user.follows)}" if user.follows is not None else ""
-        span = "all" if read == user.history else f"{user.begin + 1} to {user.begin + read}"
         self.line("")
-        self.line(
-            f"user {user.user}: {counted(user.history)} training items, {span} of them here{made_up}{follows}", style="bold"
-        )
+        self.line(f"user {user.user}: {user.described(preview)}", style="bold")
         for part in self.parts(names) or [[]]:
             found = rows(user, part)
             cut = max(len(found) - self.most_rows, 0) if self.most_rows else 0
             if cut:
                 changed = sum(row.changed for row in found[:cut])
-                self.line(f"{cut} earlier rows are not shown ({changed} of them changed): --rows 0 shows all", style="dim")
-            self.table(preview, part, found[cut:])
+                of_them = f" ({changed} of them changed)" if changed else ""
+                self.line(f"{cut} earlier rows are not shown{of_them}: --rows 0 shows all", style="dim")
+            self.table(preview, user, part, found[cut:])
         told = {name: view.representation for name, view in user.views.items() if view.representation is not None}
         if told:
-            from ..report.preview import small_text
+            from ..report.preview import cosine_text
 
-            each = ", ".join(f"{name} {small_text(cosine)}" for name, cosine in told.items())
+            each = ", ".join(f"{name} {cosine_text(cosine)}" for name, cosine in told.items())
             self.line(f"cosine of the representation to the original's: {each}", style="dim")
 
     def parts(self, names: Sequence[str]) -> list[list[str]]:
@@ -264,13 +261,16 @@ class _Printer:
         """Columns that are taken before the first title: place, mark, confidence."""
         return 5 + 2 + 9
 
-    def table(self, preview: Preview, names: Sequence[str], found: Sequence[Row]) -> None:
+    def table(self, preview: Preview, user: PreviewedUser, names: Sequence[str], found: Sequence[Row]) -> None:
         """The original with the views `names` beside it."""
+
+        from ..report.preview import confidence_text, short_names
 
         confident = any(row.confidence is not None for row in found)
         taken = self.beside() - (0 if confident else 9)
         width = max(TITLE[0], min((self.width - taken) // (len(names) + 1) - 2, TITLE[1]))
-        header = ["", "", *(["conf."] if confident else []), "original", *(self.head(name, names, width) for name in names)]
+        header = ["", "", *(["conf."] if confident else []), "original"]
+        header += [_shortened(name, width) for name in short_names(names)]
         lines: list[list[tuple[str, str]]] = []
         for row in found:
             if row.selected:
@@ -278,22 +278,16 @@ class _Printer:
             place = "" if row.place is None else str(row.place) if row.place else "made"
             cells = [(place, "dim"), ("*" if row.selected else "", "bold yellow")]
             if confident:
-                cells.append((_confidence(row.confidence), "bold" if row.selected else "dim"))
+                cells.append((confidence_text(row.confidence), "bold" if row.selected else "dim"))
             cells.append(
                 (_shortened("" if row.item is None else preview.title(row.item), width), "dim" if row.place == 0 else "")
             )
-            cells += [self.cell(preview, cell, width) for cell in row.cells]
+            cells += [self.cell(preview, user, cell, width) for cell in row.cells]
             lines.append(cells)
         right = [0, *([2] if confident else [])]
         self.grid(header, lines, right)
 
-    def head(self, name: str, names: Sequence[str], width: int) -> str:
-        """A view's short name, the whole one where two are alike."""
-        short = name.partition(".")[2]
-        alike = sum(other.partition(".")[2] == short for other in names) > 1
-        return _shortened(name if alike else short, width)
-
-    def cell(self, preview: Preview, cell: Cell | None, width: int) -> tuple[str, str]:
+    def cell(self, preview: Preview, user: PreviewedUser, cell: Cell | None, width: int) -> tuple[str, str]:
         """(text, style)"""
         if cell is None:
             return "", ""
@@ -301,22 +295,26 @@ class _Printer:
         if one is None:
             self.used.add("-")
             return "-", "red"
+        if one.what == "kept":
+            self.used.add(".")
         if one.what in ("kept", "masked", "other"):
             text = {"kept": ".", "masked": "[MASK]"}.get(one.what) or _shortened(preview.title(one.item), width)
             return text, {"kept": "dim", "masked": "magenta"}.get(one.what, "")
         before = {"same": "=", "inserted": "+", "moved": "^"}.get(one.what, "")
-        behind = self.behind(one)
+        behind = self.behind(user, one)
         self.used.update(mark for mark in (before, *behind.split()) if mark in MARKS)
+        if one.similarity is not None and one.what == "replaced":
+            self.used.add("0.71")
         room = width - len(before) - bool(before) - len(behind) - bool(behind)
         title = _padded(_shortened(preview.title(one.item), room), room if behind else 0)
         text = " ".join(word for word in (before, title, behind) if word)
         style = {"same": "cyan", "moved": "blue", "inserted": "green"}.get(one.what, "bold yellow")
         return text, "bold red" if one.later_true else style
 
-    def behind(self, one: Placed) -> str:
-        """What stands after a title: the similarity, whether it comes true, whether it was there before."""
-        if one.what == "moved" and one.came_from is not None:
-            return ""
+    def behind(self, user: PreviewedUser, one: Placed) -> str:
+        """What stands after a title: the similarity, whether it comes true, whether it was there before, whence it came."""
+        if one.came_from is not None:
+            return f"from {user.place(one.came_from)}"
         told = [] if one.similarity is None or one.what == "same" else [f"{one.similarity:.2f}"]
         return " ".join([*told, *(["!"] if one.later_true else []), *(["<"] if one.in_history else [])])
 
@@ -359,10 +357,6 @@ class _Printer:
         for line in lines:
             table.add_row(*(Text(text, style=style) for text, style in line))
         self.console.print(table)
-
-
-def _confidence(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}" if value >= 0.0095 else f"{value:.5f}"
 
 
 def _shortened(text: str, width: int) -> str:

@@ -120,7 +120,9 @@ def _compared(original: Sequence[int], augmented: Sequence[int], mask: int) -> t
     for row in left_out(found, len(original)):
         gone[original[row]].append(row)
     return tuple(
-        replace(one, what="moved", came_from=gone[one.item].popleft()) if one.what == "inserted" and gone[one.item] else one
+        replace(one, what="moved", before=True, came_from=gone[one.item].popleft())
+        if one.what in ("inserted", "replaced") and gone[one.item]
+        else one
         for one in found
     )
 

@@ -10,6 +10,7 @@ from ..evaluation.augmentation import Augmented, Placed, ViewNumbers, left_out
 
 __all__ = [
     "LOOKED_AT",
+    "MEANINGS",
     "NUMBERS",
     "Cell",
     "MadeUpNumbers",
@@ -17,11 +18,12 @@ __all__ = [
     "PreviewedUser",
     "Row",
     "ViewFacts",
+    "confidence_text",
+    "cosine_text",
     "document",
     "number_text",
     "rows",
-    "sentence",
-    "small_text",
+    "short_names",
     "table_of_made_up",
     "table_of_numbers",
     "verdicts",
@@ -53,11 +55,29 @@ NUMBERS: Mapping[str, str] = {
 }
 """The numbers of a view that people are shown, in order, with what they are called; `ViewNumbers` says what they are."""
 
-OF_WORDS = ("equal_views", "restored", "representation")
+MEANINGS: Mapping[str, str] = {
+    "selected": "Share of the positions that a selector of the augmenter chose.",
+    "identity_rate": "Of the chosen positions that an item was put at, the share whose item is the original one.",
+    "equal_views": "Share of the sequences that the view leaves exactly as they are.",
+    "similarity": "Mean cosine in the item table between an item and the other one that took its place.",
+    "popularity_drift": "Mean log(1 + training actions) of the items put in, minus that of the items they replace; where they "
+    "replace none, minus the mean of the sequence.",
+    "percentile_drift": "The same with the share of the catalogue that is less popular: +0.10 is ten hundredths more popular.",
+    "later_true": "Share of the items put in that the user takes after that place, in training or as the validation item. Of a "
+    "hard negative: a false negative.",
+    "in_history": "Share of the items put in that the user had before that place.",
+    "confidence_selected": "The mean probability of the most likely item where a selector chose; below it, elsewhere.",
+    "restored": "Share of the positions whose most likely item, after noise of a drawn step and restoration, is its own.",
+    "representation": "Mean cosine of the representations of the view and of the original, with dropout as in training.",
+}
+"""`NUMBERS` explained, where the name does not say it all."""
+
+OF_WORDS = ("restored", "representation")
 """Those that say something of a view without items of its own."""
 
 DRIFTS = ("popularity_drift", "percentile_drift")
-MEANS = ("similarity", "confidence_selected", "confidence_elsewhere", "representation")
+COSINES = ("similarity", "representation")
+CONFIDENCES = ("confidence_selected", "confidence_elsewhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +94,11 @@ class ViewFacts:
     negative: bool
     words: str | None
     numbers: ViewNumbers
+
+    @property
+    def read(self) -> str:
+        """ "positive of contrast", or that nobody reads it."""
+        return ", ".join(self.roles) or "read by no objective"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +133,18 @@ class PreviewedUser:
     follows: int | None
     views: Mapping[str, Augmented]
 
+    def described(self, preview: Preview) -> str:
+        """Which items of the user the sequence is made of: "30 training items, 1 to 29 of them here; then comes ..."."""
+        real = len(self.original) - self.made_up
+        span = "all" if real == self.history else f"{self.begin + 1} to {self.begin + real}"
+        made_up = f", behind {self.made_up} made-up ones" if self.made_up else ""
+        follows = "" if self.follows is None else f"; then comes {preview.title(self.follows)}"
+        return f"{self.history:,} training item{'s' if self.history != 1 else ''}, {span} of them here{made_up}{follows}"
+
+    def place(self, row: int) -> int:
+        """The number of a row's item in the user's history, counted from 1; 0 for a made-up one."""
+        return 0 if row < self.made_up else self.begin + row - self.made_up + 1
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Preview:
@@ -137,15 +174,11 @@ class Preview:
         name, title = self.names[item]
         return title or name
 
-    @property
-    def without_items(self) -> frozenset[str]:
-        """The views that are told in words."""
-        return frozenset(view.name for view in self.views if view.words is not None)
 
-
-def sentence(view: ViewFacts) -> str:
-    """Who a view is and who reads it: "diffused.positive (denoised): positive of contrast"."""
-    return f"{view.name} ({view.use}): {', '.join(view.roles) or 'read by no objective'}"
+def short_names(names: Sequence[str]) -> list[str]:
+    """The views' own names, with their augmenter's where two are alike."""
+    short = [name.partition(".")[2] for name in names]
+    return [name if short.count(own) > 1 else own for name, own in zip(names, short, strict=True)]
 
 
 # ---- for machines ----
@@ -270,8 +303,7 @@ def rows(user: PreviewedUser, names: Sequence[str]) -> list[Row]:
             found.append(Row(None, None, False, None, cells))
         if row < len(user.original):
             told = None if confidence is None or confidence[row] != confidence[row] else confidence[row]
-            place = 0 if row < user.made_up else user.begin + row - user.made_up + 1
-            found.append(Row(place, user.original[row], selected[row], told, tuple(here.get(row) for here in beside)))
+            found.append(Row(user.place(row), user.original[row], selected[row], told, tuple(here.get(row) for here in beside)))
     return found
 
 
@@ -318,11 +350,19 @@ def number_text(name: str, value: float | None) -> str:
         return "-"
     if name in DRIFTS:
         return f"{value:+.2f}"
-    return small_text(value) if name in MEANS else f"{100 * value:.1f} %"
+    if name in COSINES:
+        return cosine_text(value)
+    return confidence_text(value) if name in CONFIDENCES else f"{100 * value:.1f} %"
 
 
-def small_text(value: float) -> str:
-    """Two digits that say something: 0.71, 0.053, 0.00041; 0 below 0.00001."""
-    if abs(value) < 5e-6:
-        return "0"
-    return f"{value:.2f}" if abs(value) >= 0.0995 else f"{value:.3f}" if abs(value) >= 0.00995 else f"{value:.5f}"
+def cosine_text(value: float) -> str:
+    """Two decimals, and never -0.00."""
+    shown = f"{value:.2f}"
+    return shown.removeprefix("-") if float(shown) == 0 else shown
+
+
+def confidence_text(value: float | None) -> str:
+    """A probability: 0.714, 0.051, 0.00041; nothing where nothing is known."""
+    if value is None:
+        return ""
+    return f"{value:.3f}" if value >= 0.0095 else f"{value:.5f}"
