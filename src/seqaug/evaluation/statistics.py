@@ -208,9 +208,11 @@ def seeds_needed(known: Components, *, level: float, power: float) -> int | None
     The same users, and variances as estimated. None where the difference is 0, where the users alone are too few for any number
     of seeds, or where more than 10,000 would be needed.
     """
-    low, high = 1, MOST_SEEDS  # too few, enough
-    if not known.mean or known.power(high, level=level) < power:
+    if not known.mean or known.power(MOST_SEEDS, level=level) < power:
         return None
+    low, high = 1, 2  # too few; enough
+    while known.power(high, level=level) < power:
+        low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if known.power(middle, level=level) >= power else (middle, high)
