@@ -39,6 +39,7 @@ _VERBS = {
     "ablate": "Take ideas out of a method one at a time, over seeds; say what is known of each.",
     "evaluate": "Rank again with a finished run's weights; compare with its numbers.",
     "compare": "Compare finished runs: paired differences, and a verdict for each.",
+    "report": "Write one HTML page about a run, or about many.",
     "preview": "See what the augmenters make of sequences, before or after training.",
     "check": "Plan a recipe and rehearse it on a toy world.",
     "audit": "Check the arithmetic of a table of metrics.",

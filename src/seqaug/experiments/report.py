@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..data.catalog import find_by_hash
 from ..data.split import Split, leave_one_out
-from ..errors import DataError, RecipeError, SeqaugError, did_you_mean
+from ..errors import DataError, SeqaugError, UnknownName, did_you_mean
 from ..evaluation.comparison import Comparison, Difference, Scored, Verdict, compared
 from ..evaluation.hits import bins, by_bin
 from ..evaluation.intervals import Estimate, means
@@ -25,17 +25,17 @@ from ..recipes.load import load_recipe, recipe_names
 from ..recipes.provenance import tags
 from ..report.contents import Contents, Curve, Grid, Hits, Ladder, Provenance, RecipeValues, RunFacts, Rung, Scores
 from ..report.page import page
+from .compare import TABLE_METRICS
 from .environment import now
 from .files import write_text
+from .folder import read_json
 from .methods import Method, methods_of
 from .records import Record, find_records, read_record
 
-__all__ = ["Report", "contents_of", "report"]
+__all__ = ["Report", "report"]
 
 FLOORS = ("popularity", "item_knn")
 BASELINE = "sasrec"
-COMPARED = ("hr@5", "hr@10", "ndcg@5", "ndcg@10")
-"""The rows of Table 3."""
 LADDER = "ndcg@10"
 PARTS = {"test": "rank", "test_unseen": "rank_unseen"}
 GRIDS = (
@@ -65,12 +65,11 @@ def report(source: Path, *, out: Path | None = None, reference: str | None = Non
 
     out: the file; `report.html` in `source` where not given. reference: the method that the others are compared with. data:
     where to look for the data set first. Raises SeqaugError where there is no finished run or a file of one cannot be read,
-    RecipeError where no method is called `reference`.
+    UnknownName where no method is called `reference`.
     """
     started = time.perf_counter()
     source = Path(source)
-    records = _records(source)
-    contents = contents_of(records, source, reference=reference, data=data)
+    contents = _contents(_found(source), source, reference=reference, data=data)
     path = source / "report.html" if out is None else out
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,16 +79,28 @@ def report(source: Path, *, out: Path | None = None, reference: str | None = Non
     return Report(path, contents, time.perf_counter() - started)
 
 
-def contents_of(
-    records: Sequence[Record], source: Path, *, reference: str | None = None, data: str | Path | None = None
-) -> Contents:
-    """Everything that the page about `records` shows; at least one. source: where they were found."""
-    methods, notes = methods_of(records)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Finished runs, and what is known of them together. named: hash -> column; order, reference: of a matrix, else nothing."""
+
+    records: tuple[Record, ...]
+    named: Mapping[str, str] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
+    reference: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _contents(found: _Found, source: Path, *, reference: str | None = None, data: str | Path | None = None) -> Contents:
+    """Everything that the page shows. source: where the runs were found."""
+    methods, notes = methods_of(found.records, found.named)
+    methods.sort(key=lambda method: found.order.index(method.name) if method.name in found.order else len(found.order))
     known, unreadable = _ranks(methods)
     scores = list(_scores(methods, known))
     named = list(dict.fromkeys(method.name for method in methods))
     if reference is not None and reference not in named:
-        raise RecipeError(f"no method here is called {reference!r}.{did_you_mean(reference, named)} Known: {', '.join(named)}.")
+        raise UnknownName(f"no method here is called {reference!r}.{did_you_mean(reference, named)} Known: {', '.join(named)}.")
+    if found.reference in named:
+        reference = reference or found.reference
     hits, no_data = _hits(methods, known, hint=data)
     readable = [method for method in methods if all(id(record) in known for record in method.records)]
     return Contents(
@@ -99,7 +110,7 @@ def contents_of(
         runs=[_facts(method, record) for method in methods for record in method.records],
         scores=scores,
         protocols=_protocols(methods),
-        notes=[*notes, *unreadable, *_cautions(methods, source)],
+        notes=[*found.notes, *notes, *unreadable, *_cautions(methods, source)],
         comparison=_comparison(readable, known, reference or _reference(readable)) if _several(readable) else None,
         ladders=list(_ladders(readable, known, scores)),
         grids=list(_grids(methods, scores)),
@@ -121,19 +132,46 @@ _Known = Mapping[int, Mapping[str, NDArray[Any]]]
 """id of a record -> per_user.npz"""
 
 
-def _records(source: Path) -> list[Record]:
+def _found(source: Path) -> _Found:
     if not source.exists():
         raise SeqaugError(f"there is nothing at {source}: a run folder, or a folder of runs, was expected.")
     if not source.is_dir():
         raise SeqaugError(f"{source} is a file: a run folder, or a folder of runs, was expected.")
+    if (source / "matrix.json").exists():
+        return _of_a_matrix(source)
     if (source / "metrics.json").exists() or (source / "resolved.json").exists():
-        return [read_record(source)]
+        return _Found((read_record(source),))
     found = find_records(source)
     if not found:
         waiting = _unfinished(source)
-        more = f" {len(waiting)} runs there are not finished ({', '.join(waiting[:3])})." if waiting else ""
+        more = f" {_count(len(waiting), 'run')} there did not come to an end: {_listed(waiting)}." if waiting else ""
         raise SeqaugError(f"no finished run in {source}, nor in the folders right below it.{more}")
-    return found
+    return _Found(tuple(found))
+
+
+def _of_a_matrix(source: Path) -> _Found:
+    """The runs that an ablation's matrix.json names, wherever they lie, under the names that they have there."""
+    matrix = read_json(source / "matrix.json")
+    records: dict[str, Record] = {}
+    named: dict[str, str] = {}
+    notes, open_ = [], 0
+    for member in matrix["members"]:
+        folder = Path(member["folder"])
+        # The folder was written as seen from where the command ran; runs and matrix usually lie side by side.
+        place = next((one for one in (folder, source.parent / folder.name) if (one / "metrics.json").exists()), None)
+        if place is None:
+            open_ += 1
+        elif member["hash"] not in records:
+            records[member["hash"]] = read_record(place)
+            named[member["hash"]] = member["variant"]
+        elif named[member["hash"]] != member["variant"]:
+            notes.append(f"{member['variant']} is the same run as {named[member['hash']]}: nothing was exchanged between them.")
+    if not records:
+        raise SeqaugError(f"none of the {_count(len(matrix['members']), 'run')} of {source} is finished, or here.")
+    if open_:
+        notes.append(f"{open_} of the {_count(len(matrix['members']), 'run')} of this matrix are not finished, or not here.")
+    order = tuple(str(name) for name in matrix.get("variants", ()))
+    return _Found(tuple(records.values()), named, order, matrix.get("reference"), tuple(dict.fromkeys(notes)))
 
 
 def _unfinished(source: Path) -> list[str]:
@@ -235,7 +273,7 @@ def _comparison(methods: Sequence[Method], known: _Known, reference: str) -> Com
         reference=reference,
         methods=list(dict.fromkeys(method.name for method in methods)),
         data=list(dict.fromkeys(method.data for method in methods)),
-        metrics=COMPARED,
+        metrics=TABLE_METRICS,
     )
 
 
@@ -358,8 +396,10 @@ def _hits(methods: Sequence[Method], known: _Known, *, hint: str | Path | None) 
             continue
         try:
             split = _split(there, hint)
-        except DataError as error:
-            missing[data] = str(error).partition("\n")[0]
+        except DataError:
+            # Its own words name folders of this machine, and a page may travel.
+            sha256 = there[0].first.metrics["data"]["sha256"]
+            missing[data] = f"no data set on the machine that made this page has the hash {sha256[:12]}…"
             continue
         rows = {name: row for row, name in enumerate(split.sequences.user_ids[split.test.users.numpy()].tolist())}
         lengths, popularity = split.test.inputs.lengths.numpy(), split.popularity[split.test.targets].numpy()

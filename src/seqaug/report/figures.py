@@ -436,8 +436,9 @@ def _upright(
                 parts.append(
                     element("path", d=_capped(ends[0], ends[1], left + thick / 2 - 1, upright=True), class_="bar error")
                 )
-        for row, line in enumerate(wrapped(category, slot - 4)):
-            parts.append(text(middle, field.bottom + 17 + row * 14, _cut(line, slot - 2), anchor="middle"))
+        fits = text_width(category) <= slot - 2
+        for row, line in enumerate([category] if fits else wrapped(category.replace("-", "- "), slot - 2)):
+            parts.append(text(middle, field.bottom + 17 + row * 14, _cut(line, slot + 4), anchor="middle"))
             lowest = max(lowest, field.bottom + 17 + row * 14)
     parts.append(element("path", d=_segment(field.left, base, field.right, base), class_="axis"))
     if labels[0]:
@@ -471,9 +472,8 @@ def _horizontal(
             value = one.values[index]
             if math.isfinite(value):
                 tip = field.at(value, 0)[0]
-                body.append(
-                    _bar(min(tip, zero), y, abs(tip - zero), 12, place, f"{category}, {one.name}: {value:.{decimals}f}")
-                )
+                words = f"{category}, {one.name}: {value:.{decimals}f}"
+                body.append(_bar(min(tip, zero), y, abs(tip - zero), 12, hues[index] if hues else place, words))
                 low, high = _ends(one, index)
                 reach = tip
                 if low is not None and high is not None:

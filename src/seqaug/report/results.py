@@ -140,11 +140,10 @@ def _values(contents: Contents, key: str) -> str:
     if len(found) == 1:
         return escape(next(iter(found)))
     ordered = sorted(found.items(), key=lambda item: -len(item[1]))
-    rest = len(ordered[0][1]) > 1 and len(ordered[0][1]) > len(ordered[1][1])
-    return "".join(
-        f"{escape(value)}<small>{escape('all others' if rest and place == 0 else _who(contents, runs))}</small>"
-        for place, (value, runs) in enumerate(ordered)
-    )
+    told = [_who(contents, runs) for _, runs in ordered]
+    if len(ordered[0][1]) > len(ordered[1][1]) and not told[0].startswith("all on"):
+        told[0] = "all others"
+    return "".join(f"{escape(value)}<small>{escape(who)}</small>" for (value, _), who in zip(ordered, told, strict=True))
 
 
 def _who(contents: Contents, runs: Sequence[RunFacts]) -> str:

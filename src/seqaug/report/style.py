@@ -89,7 +89,8 @@ td.words:has(code) { min-width: 9rem }
 .narrow td.words { white-space: nowrap; min-width: 0 }
 small { display: block; color: var(--soft); font-size: .8rem; font-weight: 400 }
 td small { white-space: nowrap }
-td.words small { white-space: normal }
+td.words small { white-space: normal; margin: 0 0 .25rem }
+td.words small:last-child { margin: 0 }
 .better { color: var(--better) }
 .worse { color: var(--worse) }
 .same { color: var(--soft) }

@@ -198,7 +198,16 @@ def _table(rows: Sequence[Scores], those: Sequence[Curve], data: str) -> str:
             ]
         )
     name = metric_text(CHOSEN_BY)
-    header = ["method", "training", "epochs", "an epoch", "to 95 % of its best validation", name, f"{name} per 1,000 s", "on"]
+    header = [
+        "method",
+        "training",
+        "epochs",
+        "an epoch",
+        "to 95 % of its best validation",
+        name,
+        f"{name} per 1,000\u00a0s",
+        "on",
+    ]
     return table(header, lines, caption=f"{data}: training time and test {name}, means over seeds.", words=(0, 7))
 
 

@@ -26,8 +26,7 @@ def hits(contents: Contents) -> Section | None:
     if not contents.hits and not contents.no_data:
         return None
     parts = [
-        paragraph(f"{data}: neither lengths nor popularity are known here, because the data set is not on this machine. {why}")
-        for data, why in contents.no_data.items()
+        paragraph(f"{data}: lengths and popularity are not known here, because {why}") for data, why in contents.no_data.items()
     ]
     for one in contents.hits:
         names = list(dict.fromkeys(method for method, _ in one.values))
