@@ -24,6 +24,9 @@ PLAIN_WIDTH = 120
 """Columns of a line where there is no terminal to say how many it has."""
 TITLE = (14, 44)
 """The least and the most columns that a title gets."""
+GAP, CONFIDENCE = 2, 7
+BESIDE = 4 + GAP + 1 + GAP + CONFIDENCE + GAP
+"""Columns that are taken before the first title: place, mark, confidence."""
 
 
 @click.command("preview", cls=Sections)
@@ -215,6 +218,7 @@ class _Printer:
             self.line("")
             self.line("; ".join(told))
         self.numbers(preview)
+        self.line("")
         for verdict in verdicts(preview):
             self.line(verdict)
         self.line(LOOKED_AT, style="dim")
@@ -228,6 +232,13 @@ class _Printer:
         from rich.text import Text
 
         self.console.print(Padding(Text(text, style=style), (0, 0, 0, indent)), soft_wrap=False)
+
+    def shortened(self, text: str, width: int) -> str:
+        """At most `width` columns of a terminal, with a mark for what was cut off."""
+        from rich.cells import cell_len, set_cell_size
+
+        text, mark = " ".join(text.split()), "\u2026" if self.drawn else "..."
+        return text if cell_len(text) <= width else set_cell_size(text, max(width - len(mark), 0)).rstrip() + mark
 
     # ---- one user ----
 
@@ -254,23 +265,18 @@ class _Printer:
 
     def parts(self, names: Sequence[str]) -> list[list[str]]:
         """The views in as many tables as it takes to give each title a readable width."""
-        fits = max((self.width - self.beside()) // (TITLE[0] + 2) - 1, 1)
+        fits = max((self.width - BESIDE) // (TITLE[0] + GAP) - 1, 1)
         return [list(names[start : start + fits]) for start in range(0, len(names), fits)]
-
-    def beside(self) -> int:
-        """Columns that are taken before the first title: place, mark, confidence."""
-        return 5 + 2 + 9
 
     def table(self, preview: Preview, user: PreviewedUser, names: Sequence[str], found: Sequence[Row]) -> None:
         """The original with the views `names` beside it."""
-
         from ..report.preview import confidence_text, short_names
 
         confident = any(row.confidence is not None for row in found)
-        taken = self.beside() - (0 if confident else 9)
-        width = max(TITLE[0], min((self.width - taken) // (len(names) + 1) - 2, TITLE[1]))
+        room = self.width - BESIDE + (0 if confident else CONFIDENCE + GAP)
+        width = max(TITLE[0], min((room + GAP) // (len(names) + 1) - GAP, TITLE[1]))
         header = ["", "", *(["conf."] if confident else []), "original"]
-        header += [_shortened(name, width) for name in short_names(names)]
+        header += [self.shortened(name, width) for name in short_names(names)]
         lines: list[list[tuple[str, str]]] = []
         for row in found:
             if row.selected:
@@ -280,7 +286,7 @@ class _Printer:
             if confident:
                 cells.append((confidence_text(row.confidence), "bold" if row.selected else "dim"))
             cells.append(
-                (_shortened("" if row.item is None else preview.title(row.item), width), "dim" if row.place == 0 else "")
+                (self.shortened("" if row.item is None else preview.title(row.item), width), "dim" if row.place == 0 else "")
             )
             cells += [self.cell(preview, user, cell, width) for cell in row.cells]
             lines.append(cells)
@@ -298,7 +304,7 @@ class _Printer:
         if one.what == "kept":
             self.used.add(".")
         if one.what in ("kept", "masked", "other"):
-            text = {"kept": ".", "masked": "[MASK]"}.get(one.what) or _shortened(preview.title(one.item), width)
+            text = {"kept": ".", "masked": "[MASK]"}.get(one.what) or self.shortened(preview.title(one.item), width)
             return text, {"kept": "dim", "masked": "magenta"}.get(one.what, "")
         before = {"same": "=", "inserted": "+", "moved": "^"}.get(one.what, "")
         behind = self.behind(user, one)
@@ -306,7 +312,7 @@ class _Printer:
         if one.similarity is not None and one.what == "replaced":
             self.used.add("0.71")
         room = width - len(before) - bool(before) - len(behind) - bool(behind)
-        title = _padded(_shortened(preview.title(one.item), room), room if behind else 0)
+        title = _padded(self.shortened(preview.title(one.item), room), room if behind else 0)
         text = " ".join(word for word in (before, title, behind) if word)
         style = {"same": "cyan", "moved": "blue", "inserted": "green"}.get(one.what, "bold yellow")
         return text, "bold red" if one.later_true else style
@@ -351,20 +357,13 @@ class _Printer:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold", padding=(0, 1, 0, 0))
         for place, name in enumerate(header):
             table.add_column(Text(name), justify="right" if place in right else "left", no_wrap=True)
         for line in lines:
             table.add_row(*(Text(text, style=style) for text, style in line))
+        self.line("")
         self.console.print(table)
-
-
-def _shortened(text: str, width: int) -> str:
-    """At most `width` columns of a terminal, with ... for what was cut off."""
-    from rich.cells import cell_len, set_cell_size
-
-    text = " ".join(text.split())
-    return text if cell_len(text) <= width else set_cell_size(text, max(width - 3, 0)).rstrip() + "..."
 
 
 def _padded(text: str, width: int) -> str:

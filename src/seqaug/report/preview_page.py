@@ -52,7 +52,8 @@ tr.chosen .bar i{background:var(--warn)}
 .key{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;list-style:none;padding:0;margin:.4rem 0 1rem;max-width:none;
 font-size:.86rem;color:var(--soft)}
 @media (max-width:34rem){
-.numbers tbody th{white-space:normal;min-width:6.2rem}
+.numbers th{white-space:normal}
+.numbers tbody th{min-width:6.2rem}
 .numbers th,.numbers td{padding-left:.3rem;padding-right:.3rem}
 .key{gap:0 1rem;line-height:1.4}
 .beside table,.beside tbody,.beside th,.beside td{display:block;width:auto;min-width:0;border:0;padding:0}
@@ -168,8 +169,8 @@ def _numbers(preview: Preview) -> str:
     parts = []
     if preview.views:
         lines = [[escape(label), *map(escape, texts)] for label, texts in table_of_numbers(preview.views)]
-        header = ["", *(escape(view.name).replace(".", "<br>", 1) for view in preview.views)]
-        drawn = table(header, lines, caption="What each view does", raw_header=True)
+        header = ["", *(view.name.replace(".", ".\u200b", 1) for view in preview.views)]  # a line may end there
+        drawn = table(header, lines, caption="What each view does")
         parts.append(f'<div class="numbers">{drawn}</div>')
     if preview.made_up is not None:
         lines = [[escape(name), escape(text)] for name, text in table_of_made_up(preview.made_up)]
