@@ -108,13 +108,18 @@ def _protocol(record: Record) -> dict[str, Any]:
 def _named(methods: Sequence[Method], named: Mapping[str, str]) -> list[Method]:
     """Give each method a name that no other on its data has."""
     changes = [_changes(method.first) for method in methods]
-    common = set.intersection(*(set(change.items()) for change in changes)) if changes else set()
+    of_recipe: dict[str, list[set[tuple[str, str]]]] = {}
+    for method, change in zip(methods, changes, strict=True):
+        of_recipe.setdefault(method.first.recipe, []).append(set(change.items()))
+    common = {recipe: set.intersection(*some) for recipe, some in of_recipe.items()}
     found = []
     for method, change in zip(methods, changes, strict=True):
         given = next((named[mark] for record in method.records if (mark := record.hash or "") in named), None)
-        shown = [text for path, text in change.items() if (path, text) not in common or path.startswith("ablation ")]
-        name = given or ", ".join([method.first.recipe, *dict.fromkeys(shown)]).replace(", w/o", " w/o")
-        found.append(replace(method, name=name))
+        told = [one for one in change.items() if one not in common[method.first.recipe] or one[0].startswith("ablation ")]
+        # What was left out stands first.
+        told.sort(key=lambda one: not one[0].startswith("ablation "))
+        name = ", ".join([method.first.recipe, *dict.fromkeys(text for _, text in told)]).replace(", w/o", " w/o")
+        found.append(replace(method, name=given or name))
     for tell in (_by_protocol, _by_folder):
         found = tell(found)
     return found

@@ -81,12 +81,13 @@ def report(source: Path, *, out: Path | None = None, reference: str | None = Non
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Finished runs, and what is known of them together. named: hash -> column; order, reference: of a matrix, else nothing."""
+    """Finished runs, and what is known of them together. named: hash -> column; order, reference, title: of a matrix."""
 
     records: tuple[Record, ...]
     named: Mapping[str, str] = field(default_factory=dict)
     order: tuple[str, ...] = ()
     reference: str | None = None
+    title: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -104,7 +105,7 @@ def _contents(found: _Found, source: Path, *, reference: str | None = None, data
     hits, no_data = _hits(methods, known, hint=data)
     readable = [method for method in methods if all(id(record) in known for record in method.records)]
     return Contents(
-        title=_title(methods, source),
+        title=_title(methods, found.title),
         lead=_lead(methods),
         made=now(),
         runs=[_facts(method, record) for method in methods for record in method.records],
@@ -170,8 +171,14 @@ def _of_a_matrix(source: Path) -> _Found:
         raise SeqaugError(f"none of the {_count(len(matrix['members']), 'run')} of {source} is finished, or here.")
     if open_:
         notes.append(f"{open_} of the {_count(len(matrix['members']), 'run')} of this matrix are not finished, or not here.")
-    order = tuple(str(name) for name in matrix.get("variants", ()))
-    return _Found(tuple(records.values()), named, order, matrix.get("reference"), tuple(dict.fromkeys(notes)))
+    return _Found(
+        records=tuple(records.values()),
+        named=named,
+        order=tuple(str(name) for name in matrix.get("variants", ())),
+        reference=matrix.get("reference"),
+        title=f"Ablation of {matrix['recipe']}" if matrix.get("recipe") else "",
+        notes=tuple(dict.fromkeys(notes)),
+    )
 
 
 def _unfinished(source: Path) -> list[str]:
@@ -472,9 +479,11 @@ def _facts(method: Method, record: Record) -> RunFacts:
     return RunFacts(method.name, method.data, record.seed, record.folder.name, record.metrics, record.environment, command)
 
 
-def _title(methods: Sequence[Method], source: Path) -> str:
+def _title(methods: Sequence[Method], given: str) -> str:
     data = list(dict.fromkeys(method.data for method in methods))
     names = list(dict.fromkeys(method.name for method in methods))
+    if given:
+        return f"{given} on {_listed(data)}"
     if len(names) == 1:
         return f"{names[0]} on {_listed(data)}"
     return f"{_count(len(names), 'method')} on {_listed(data)}"

@@ -34,12 +34,13 @@ def axis(
     include: Iterable[float] = (),
     ticks: Sequence[float] | None = None,
     count: int = 5,
+    whole: bool = False,
 ) -> Axis:
     """The axis that holds all finite `values` and what it should `include`.
 
     loose: ends at ticks, else a little beyond the outermost values. ticks: exactly these, where they are known better; else
-    about `count` round ones. Raises ValueError where nothing is finite, or where a logarithm is asked of a value that is not
-    positive.
+    about `count` round ones. whole: the values are counted, so ticks are whole numbers. Raises ValueError where nothing is
+    finite, or where a logarithm is asked of a value that is not positive.
     """
     known = [float(value) for value in (*values, *include, *(ticks or ())) if math.isfinite(value)]
     if not known:
@@ -62,6 +63,8 @@ def axis(
         room = (high - low) * 0.03
         low, high = low - room, high + room
     chosen = tuple(ticks) if ticks else nice_ticks(low, high, count)
+    if whole:
+        chosen = tuple(tick for tick in chosen if tick == round(tick)) or (float(round(known[0])),)
     return Axis(low, high, chosen, tick_labels(chosen))
 
 

@@ -119,6 +119,7 @@ def line_chart(
     y_label: str,
     log_x: bool = False,
     x_ticks: Sequence[float] | None = None,
+    whole_x: bool = False,
     from_zero: bool = False,
     levels: Sequence[Level] = (),
     chosen_name: str = "chosen",
@@ -128,9 +129,9 @@ def line_chart(
 ) -> str:
     """Lines over a common axis, with bands or error bars, and a ring around each chosen point.
 
-    x_ticks: the places to name where they are known, such as the values of a grid. from_zero: whether y starts at 0.
-    chosen_name: what the ring means. height: of the whole figure but the lines of the title and the legend. Raises ValueError
-    where there is nothing to draw.
+    x_ticks: the places to name where they are known, such as the values of a grid. whole_x: x is counted, as epochs are.
+    from_zero: whether y starts at 0. chosen_name: what the ring means. height: of the whole figure but the lines of the title
+    and the legend. Raises ValueError where there is nothing to draw.
     """
     hues = [place if one.hue is None else one.hue for place, one in enumerate(series)]
     shown = [(one, place, *_finite(one)) for place, one in zip(hues, series, strict=True)]
@@ -142,7 +143,9 @@ def line_chart(
     entries = [(one.name, place) for place, one in zip(hues, series, strict=True) if one.name]
     ringed = any(one.chosen is not None for one in series)
     parts, top = _head(title, width, entries if len(entries) > 1 else [], lines=True, ring=chosen_name if ringed else "")
-    field = _field(axis(xs, log=log_x, ticks=x_ticks), y, width=width, top=top + _ABOVE, height=height - _ABOVE - _LINE - 30)
+    field = _field(
+        axis(xs, log=log_x, ticks=x_ticks, whole=whole_x), y, width=width, top=top + _ABOVE, height=height - _ABOVE - _LINE - 30
+    )
     parts += _axes(field, x_label, y_label)
     for one, place, _, _ in shown:
         parts += _interval(one, field, place)
@@ -150,10 +153,12 @@ def line_chart(
         height_at = field.at(field.x.low, level.y)[1]
         parts.append(element("path", d=_segment(field.left, height_at, field.right, height_at), class_="axis dash-2"))
         parts.append(text(field.right, height_at - 4, level.name, anchor="end"))
+    # Many lines, such as the seeds of several methods, are drawn finer.
+    stroke, ring = ("line", 5.0) if len(series) <= COLOURS else ("line fine", 3.5)
     for one, place, at, values in shown:
         hue, dash = place % COLOURS + 1, (place // COLOURS) % 3
         path = coordinates(field.at(*pair) for pair in zip(at, values, strict=True))
-        parts.append(element("polyline", points=path, class_=f"line s{hue}" + (f" dash-{dash}" if dash else "")))
+        parts.append(element("polyline", points=path, class_=f"{stroke} s{hue}" + (f" dash-{dash}" if dash else "")))
         marked = len(at) <= 25 if one.dots is None else one.dots
         for x_value, y_value in zip(at, values, strict=True) if marked or len(at) == 1 else ():
             words = f"{one.name}: {y_value:.4g} at {x_value:g}"
@@ -162,7 +167,7 @@ def line_chart(
         if one.chosen is not None and math.isfinite(one.y[one.chosen]) and math.isfinite(one.x[one.chosen]):
             chosen = (one.x[one.chosen], one.y[one.chosen])
             words = f"{one.name}, {chosen_name}: {chosen[1]:.4g} at {chosen[0]:g}"
-            parts.append(shape(0, *field.at(*chosen), size=5, class_=f"ring s{place % COLOURS + 1} hollow", title=words))
+            parts.append(shape(0, *field.at(*chosen), size=ring, class_=f"ring s{place % COLOURS + 1} hollow", title=words))
     return document(parts, width=width, height=field.bottom + 42, title=title, standalone=standalone)
 
 

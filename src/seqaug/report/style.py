@@ -44,7 +44,8 @@ p, ul { max-width: 46rem; margin: .5rem 0 1rem }
 ul { padding-left: 1.2rem }
 li { margin: .2rem 0 }
 .lead { font-size: 1.12rem; line-height: 1.5; color: var(--soft); margin: 0 }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 13rem), 1fr)); gap: .9rem; margin: 1.8rem 0 0 }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13rem), 1fr)); gap: .9rem }
+.cards { margin: 1.8rem 0 0 }
 .card { background: var(--paper); border: 1px solid var(--line); border-radius: var(--radius); padding: 1rem 1.15rem }
 .card dd { margin: 0 }
 .card dt, .card .below { font-size: .84rem; line-height: 1.4; color: var(--soft) }
@@ -86,6 +87,7 @@ tbody th { position: sticky; left: 0; background: var(--paper); font-weight: 560
 th.words, td.words { text-align: left }
 td.words { white-space: normal; min-width: 7rem }
 td.words:has(code) { min-width: 9rem }
+.narrow code { white-space: nowrap }
 .narrow td.words { white-space: nowrap; min-width: 0 }
 small { display: block; color: var(--soft); font-size: .8rem; font-weight: 400 }
 td small { white-space: nowrap }
@@ -152,7 +154,8 @@ _PAPER = """
   small { font-size: 6.2pt }
   tbody th, caption { position: static }
   td.words, td.words:has(code) { min-width: 0 }
-  .narrow td.words { white-space: normal }
+  .narrow code { white-space: nowrap }
+.narrow td.words, .narrow code { white-space: normal }
   .figures { grid-template-columns: 1fr 1fr; gap: 1rem 1.5rem }
   details::details-content { content-visibility: visible; display: block; block-size: auto }
   summary { list-style: none }

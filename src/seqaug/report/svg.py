@@ -44,6 +44,7 @@ def _style() -> str:
         f".plot .grid{{stroke:{_INKS['grid'][0]};stroke:var(--plot-grid);stroke-width:1;fill:none}}",
         f".plot .axis{{stroke:{_INKS['soft'][0]};stroke:var(--plot-soft);stroke-width:1;fill:none}}",
         ".plot .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}",
+        ".plot .fine{stroke-width:1.3}",
         ".plot .thin{fill:none;stroke-width:1;stroke-opacity:.45}",
         ".plot .bar{fill:none;stroke-width:1.5}",
         f".plot .error{{stroke:{_INKS['ink'][0]};stroke:var(--plot-ink);stroke-width:1.25}}",

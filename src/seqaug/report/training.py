@@ -39,6 +39,7 @@ def curves(contents: Contents) -> Section | None:
                         lines,
                         title=f"Validation on {data}" + (", continued" if begin else ""),
                         x_label=EPOCHS,
+                        whole_x=True,
                         y_label=f"{metric_text(metric)}, seen items kept",
                         chosen_name=RING,
                         standalone=False,
@@ -68,6 +69,7 @@ def _losses(those: Sequence[Curve], contents: Contents, *, single: bool) -> Iter
                         series,
                         title=name if single else f"{method}: {name}",
                         x_label=EPOCHS,
+                        whole_x=True,
                         y_label="loss, mean over batches" if kind == "losses" else "share",
                         chosen_name=RING,
                         height=250,
@@ -193,7 +195,7 @@ def _table(rows: Sequence[Scores], those: Sequence[Curve], data: str) -> str:
                 duration(one.seconds / one.epochs) if one.epochs else "–",
                 duration(sum(soon) / len(soon)) if soon else "–",
                 numbers(*bounds(one.estimates.get(("test", CHOSEN_BY)))),
-                f"{1000 * value / one.seconds:.4f}",
+                f"{1000 * value / one.seconds:.3g}",
                 escape("; ".join(one.devices)),
             ]
         )
