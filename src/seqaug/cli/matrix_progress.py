@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -12,7 +13,7 @@ from .progress import bars_wanted, epoch_line
 from .terminal import Output, seconds_text
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
     from rich.live import Live
 
     from ..experiments.matrix import Ended, Epoch, Failed, Matrix, MatrixEvent, PlannedMember, Progress
@@ -60,7 +61,8 @@ class MatrixProgress:
             from rich.live import Live
 
             console = Console(stderr=True, highlight=False)
-            self._live = Live(get_renderable=self._drawn, console=console, refresh_per_second=4, transient=True)
+            drawn = partial(self._drawn, console)
+            self._live = Live(get_renderable=drawn, console=console, refresh_per_second=4, transient=True)
             self._live.start()
         return self
 
@@ -150,14 +152,13 @@ class MatrixProgress:
 
     # ---- the table ----
 
-    def _drawn(self) -> RenderableType:
+    def _drawn(self, console: Console) -> RenderableType:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
-        assert self._live is not None
-        console, now = self._live.console, time.monotonic()
+        now = time.monotonic()
         wide = console.width >= _WIDE
         rows = list(self.rows.values())
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=True)
