@@ -104,6 +104,8 @@ def _contents(found: _Found, source: Path, *, reference: str | None = None, data
         reference = reference or found.reference
     hits, no_data = _hits(methods, known, hint=data)
     readable = [method for method in methods if all(id(record) in known for record in method.records)]
+    usual = _reference(readable)
+    against = usual and (reference or usual)
     return Contents(
         title=_title(methods, found.title),
         lead=_lead(methods),
@@ -112,7 +114,7 @@ def _contents(found: _Found, source: Path, *, reference: str | None = None, data
         scores=scores,
         protocols=_protocols(methods),
         notes=[*found.notes, *notes, *unreadable, *_cautions(methods, source)],
-        comparison=_comparison(readable, known, reference or _reference(readable)) if _several(readable) else None,
+        comparison=None if against is None else _comparison(readable, known, against),
         ladders=list(_ladders(readable, known, scores)),
         grids=list(_grids(methods, scores)),
         curves=[curve for method in methods for record in method.records if (curve := _curve(method, record)) is not None],
@@ -247,19 +249,22 @@ def _by_name(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name: column[order] for name, column in stored.items()}
 
 
-def _several(methods: Sequence[Method]) -> bool:
-    on: dict[str, set[str]] = {}
+def _reference(methods: Sequence[Method]) -> str | None:
+    """What the others are compared with: sasrec, for it is what an augmentation has to beat, else the first.
+
+    Of several the one that stands beside others on most data sets, then the best on validation. None where no data set has
+    two methods.
+    """
+    on: dict[str, list[str]] = {}
     for method in methods:
-        on.setdefault(method.data, set()).add(method.name)
-    return any(len(names) > 1 for names in on.values())
-
-
-def _reference(methods: Sequence[Method]) -> str:
-    """sasrec with the strongest loss, for it is what an augmentation has to beat; else who is on most data sets, the first."""
-    plain = [method for method in methods if method.first.recipe == BASELINE]
-    candidates = plain or list(methods)
+        on.setdefault(method.data, []).append(method.name)
+    beside = [method for method in methods if len(on[method.data]) > 1]
+    if not beside:
+        return None
+    candidates = [method for method in beside if method.first.recipe == BASELINE] or beside
     count = {one.name: sum(other.name == one.name for other in candidates) for one in candidates}
-    return max(candidates, key=lambda one: (count[one.name], _valid(one) if plain else 0.0)).name
+    most = [one for one in candidates if count[one.name] == max(count.values())]
+    return max(most, key=_valid).name if most[0].first.recipe == BASELINE else most[0].name
 
 
 def _valid(method: Method) -> float:

@@ -23,7 +23,7 @@ from .svg import COLOURS, coordinates, document, element, shape, text, text_widt
 
 __all__ = ["Bars", "ForestRow", "Level", "Series", "bar_chart", "bars_of", "forest", "line_chart", "scatter"]
 
-_WIDTH = 480.0
+_WIDTH = 420.0
 _LINE = 17.0
 _TITLE = 14.0
 _ABOVE = 26.0

@@ -70,8 +70,9 @@ def table(
     words: Iterable[int] = (0,),
     narrow: bool = False,
 ) -> str:
-    """A table in a box of its own. rows: markup; the first cell of each is its header. words: columns that hold words.
+    """A table in a box of its own, its caption above. rows: markup; the first cell of each is its header.
 
+    words: columns that hold words, not numbers.
     narrow: words are not broken into lines, for a table that is wide anyway.
     """
     left = set(words)
@@ -87,8 +88,8 @@ def table(
         for row in rows
     )
     kind = _class("narrow" if narrow else "")
-    drawn = f"<table{kind}><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return scrolled(drawn, caption)
+    drawn = f'<table{kind} aria-label="{escape(caption)}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return paragraph(caption, class_="caption") + scrolled(drawn, caption)
 
 
 def _class(name: str) -> str:

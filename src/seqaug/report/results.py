@@ -141,7 +141,7 @@ def _values(contents: Contents, key: str) -> str:
         return escape(next(iter(found)))
     ordered = sorted(found.items(), key=lambda item: -len(item[1]))
     told = [_who(contents, runs) for _, runs in ordered]
-    if len(ordered[0][1]) > len(ordered[1][1]) and not told[0].startswith("all on"):
+    if len(ordered[0][1]) > len(ordered[1][1]) and len(told[0]) > 30:
         told[0] = "all others"
     return "".join(f"{escape(value)}<small>{escape(who)}</small>" for (value, _), who in zip(ordered, told, strict=True))
 

@@ -44,8 +44,8 @@ p, ul { max-width: 46rem; margin: .5rem 0 1rem }
 ul { padding-left: 1.2rem }
 li { margin: .2rem 0 }
 .lead { font-size: 1.12rem; line-height: 1.5; color: var(--soft); margin: 0 }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 13rem), 1fr)); gap: .9rem }
-.cards { margin: 1.8rem 0 0 }
+.cards { display: flex; flex-wrap: wrap; gap: .9rem; margin: 1.8rem 0 0 }
+.card { flex: 1 1 13rem; max-width: 22rem }
 .card { background: var(--paper); border: 1px solid var(--line); border-radius: var(--radius); padding: 1rem 1.15rem }
 .card dd { margin: 0 }
 .card dt, .card .below { font-size: .84rem; line-height: 1.4; color: var(--soft) }
@@ -73,9 +73,9 @@ footer { color: var(--soft); font-size: .86rem; padding: 0 0 3rem }
 """
 
 _CONTENT = """
-.scroll { overflow-x: auto; margin: .8rem 0 1.2rem }
+.caption { color: var(--soft); font-size: .86rem; line-height: 1.45; margin: 1.2rem 0 .2rem; max-width: none }
+.scroll { overflow-x: auto; margin: 0 0 1.2rem }
 table { border-collapse: collapse; font-size: .88rem; line-height: 1.4; min-width: 100% }
-caption { text-align: left; color: var(--soft); font-size: .86rem; padding: 0 0 .5rem; position: sticky; left: 0 }
 th, td { padding: .42rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; font-weight: 400 }
 th, td { white-space: nowrap }
 th:first-child, td:first-child { padding-left: 0 }
@@ -124,8 +124,9 @@ _PHONE = """
   .whole { padding: 0 .8rem }
   header { padding: 2rem 0 1rem }
   section { padding: 1.2rem 1rem; margin: 0 0 .8rem }
-  .cards { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .6rem }
-  .card { padding: .75rem .85rem }
+  .cards { gap: .6rem }
+  .card { flex: 1 1 calc(50% - .3rem); padding: .75rem .85rem }
+  td.words { min-width: 10rem }
   .card .big { font-size: 1.6rem }
   dl.facts { grid-template-columns: minmax(0, 1fr); gap: 0 }
   dl.facts dd { margin: 0 0 .5rem }
@@ -141,19 +142,18 @@ _PAPER = """
   header { padding: 0 0 1rem }
   .whole { max-width: none; padding: 0 }
   .body { display: block }
-  .cards { grid-template-columns: repeat(4, 1fr) }
-  .card { padding: .5rem .7rem }
+  .card { flex: 1 1 22%; padding: .5rem .7rem }
   .notes { border: 1px solid var(--line) }
   section { border: 0; padding: 0; margin: 0 0 1.8rem }
   figure, tr, .card { break-inside: avoid }
-  h2, h3, summary, caption { break-after: avoid }
+  h2, h3, summary, .caption { break-after: avoid }
   .scroll { overflow: visible }
   table { font-size: 7.2pt; min-width: 0; width: 100% }
   th, td, td small, small { white-space: normal }
   th, td { padding: .2rem .3rem }
   small { font-size: 6.2pt }
-  tbody th, caption { position: static }
-  td.words, td.words:has(code) { min-width: 0 }
+  tbody th { position: static }
+  td.words, td.words:has(code), .narrow td.words { min-width: 0 }
   .narrow code { white-space: nowrap }
 .narrow td.words, .narrow code { white-space: normal }
   .figures { grid-template-columns: 1fr 1fr; gap: 1rem 1.5rem }
