@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -208,6 +209,17 @@ def test_no_line_is_wider_than_the_terminal(
     wide = [line for line in done.stdout.splitlines() if console.measure(line).maximum > width]
     assert not wide
     assert "positions selected" in done.stdout or recipe == "mclrec"
+    found = document(seqaug("preview", recipe, "--data", toy, *words, "--json"))
+    own = {name for name, view in found["views"].items() if view["words"] is None}
+    cosines = Counter(
+        f"{item['similarity']:.2f}"
+        for user in found["shown"]
+        for name in own
+        for item in user["views"][name]["items"]
+        if item["what"] == "replaced"
+    )
+    printed = Counter(re.findall(r"-?\d\.\d\d\b", done.stdout))
+    assert not cosines - printed, "a number was cut off at the end of its column"
 
 
 # ---- the page ----

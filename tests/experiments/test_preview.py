@@ -375,6 +375,21 @@ def test_a_sequence_names_its_place_in_the_history(made: Make, world: Path) -> N
         assert len(user.original) == min(len(train) - 1, 12) and user.begin == len(train) - 1 - len(user.original)
 
 
+def test_plugins_are_told_that_an_epoch_begins_as_training_tells_them(made: Make) -> None:
+    prepared = prepare(made("simdiffrec"))
+    assembly = assembly_of(prepared.plan, prepared.split, seed=0)
+    told: list[int] = []
+
+    class Told:
+        def start_epoch(self, items: object, epoch: int) -> None:
+            assert items is assembly.model.items
+            told.append(epoch)
+
+    assembly.plugins["augmenters.other"] = Told()
+    with watching(assembly, samples_of(prepared.plan, prepared.split)):
+        assert told == [0]
+
+
 def test_nothing_stays_behind_on_the_assembly(made: Make) -> None:
     prepared = prepare(made("simdiffrec"))
     assembly = assembly_of(prepared.plan, prepared.split, seed=0)
