@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .compare import FORMATS, print_comparison
 from .matrix import base_settings, listed, matrix_options, print_plan, tell_failures, watch, workers
 from .options import RecipeName, Sections, in_section
 from .terminal import Output, common, counted, seconds_text
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
     from ..experiments.ablate import Ablated, Ablation
 
 __all__ = ["ablate"]
-
-FORMATS = ("text", "markdown", "latex", "csv", "json")
 
 
 @click.command("ablate", cls=Sections)
@@ -72,11 +71,12 @@ def ablate(ctx: click.Context, /, output: Output, recipe: str, **options: Any) -
     variants = None if options["variants"] is None else listed(options["variants"], "--variants")
     data = listed(options["data"], "--data")
     settings = base_settings(recipe, options)
-    metrics = _metrics(options["metrics"])
 
-    from ..experiments.ablate import TABLE_3, Request, estimates, exit_code, plan_ablation
+    from ..experiments.ablate import Request, estimates, exit_code, plan_ablation
     from ..experiments.ablate import ablate as events
+    from ..experiments.compare import TABLE_METRICS, metric_name
 
+    metrics = tuple(dict.fromkeys(metric_name(part) for name in options["metrics"] for part in listed(name, "--metric")))
     request = Request(
         settings=settings,
         data=data,
@@ -101,7 +101,7 @@ def ablate(ctx: click.Context, /, output: Output, recipe: str, **options: Any) -
             jobs=jobs,
             threads=threads,
             devices=devices,
-            metrics=metrics or TABLE_3,
+            metrics=metrics or TABLE_METRICS,
             unseen=options["unseen"],
             level=options["level"],
         ),
@@ -114,22 +114,6 @@ def ablate(ctx: click.Context, /, output: Output, recipe: str, **options: Any) -
         ctx.exit(exit_code(done.failed))
 
 
-def _metrics(names: tuple[str, ...]) -> tuple[str, ...]:
-    """--metric, checked before anything runs."""
-    from ..errors import RecipeError, did_you_mean
-    from ..evaluation.metrics import METRICS
-
-    found = tuple(dict.fromkeys(part for name in names for part in listed(name.lower(), "--metric")))
-    problems = [
-        f"no metric is called {name!r}.{did_you_mean(name, METRICS)} Known: {', '.join(METRICS)}"
-        for name in found
-        if name not in METRICS
-    ]
-    if problems:
-        raise RecipeError(problems)
-    return found
-
-
 def _describe(output: Output, ablation: Ablation) -> None:
     seeds = f"{len(ablation.seeds)} seed{'s' if len(ablation.seeds) != 1 else ''}"
     output.tell(f"{ablation.recipe}: {', '.join(ablation.variants)}; on {', '.join(ablation.data)}; {seeds}")
@@ -139,38 +123,31 @@ def _describe(output: Output, ablation: Ablation) -> None:
 
 
 def _print(output: Output, done: Ablated, form: str) -> None:
-    from ..report.tables import as_csv, as_json, as_latex, as_markdown, as_text_rows, legend
+    from ..report.tables import as_json
 
     ablation, comparison = done.ablation, done.comparison
-    if output.json or form == "json":
-        Output(json=True).document(
-            {
-                "recipe": ablation.recipe,
-                "folder": str(ablation.folder),
-                "seconds": round(done.seconds, 3),
-                "seconds_of_runs": round(done.trained, 3),
-                "table": None if comparison is None else as_json(comparison),
-                "runs": [
-                    {**_place(planned.member), "hash": planned.hash, "folder": str(record.folder)}
-                    for planned, record in done.records
-                ],
-                "failed": [{**_place(one.member), "message": one.message, "exit_code": one.exit_code} for one in done.failed],
-            }
-        )
+    if output.document(
+        {
+            "recipe": ablation.recipe,
+            "folder": str(ablation.folder),
+            "seconds": round(done.seconds, 3),
+            "seconds_of_runs": round(done.trained, 3),
+            "table": None if comparison is None else as_json(comparison),
+            "runs": [
+                {**_place(planned.member), "hash": planned.hash, "folder": str(record.folder)}
+                for planned, record in done.records
+            ],
+            "failed": [{**_place(one.member), "message": one.message, "exit_code": one.exit_code} for one in done.failed],
+        }
+    ):
         return
     if comparison is None:
         return
-    if form != "text":
-        write = {"markdown": as_markdown, "latex": as_latex, "csv": as_csv}[form]
-        click.echo(write(comparison), nl=False)
-        return
-    header, rows = as_text_rows(comparison)
-    output.table(header, rows)
-    for line in [*legend(comparison), *comparison.notes]:
-        click.echo(line)
-    runs = len({planned.hash for planned, _ in done.records})
-    click.echo(f"{counted(runs)} runs of {seconds_text(done.trained)} in all, {seconds_text(done.seconds)} in this command")
-    click.echo(str(ablation.folder))
+    print_comparison(output, comparison, form)
+    if form == "text":
+        runs = len({planned.hash for planned, _ in done.records})
+        click.echo(f"{counted(runs)} runs of {seconds_text(done.trained)} in all, {seconds_text(done.seconds)} in this command")
+        click.echo(str(ablation.folder))
 
 
 def _place(member: Any) -> dict[str, Any]:

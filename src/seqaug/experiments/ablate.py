@@ -18,11 +18,11 @@ from typing import Any
 from ..data.catalog import data_names
 from ..errors import RecipeError, did_you_mean
 from ..evaluation.comparison import Comparison, Scored, compared
-from ..evaluation.metrics import METRICS
 from ..recipes.load import RecipeSource, load_recipe
 from ..recipes.patches import Patch
 from ..report.tables import as_csv, as_json, as_latex, as_markdown
 from .choices import applied, combinations, parse_axes
+from .compare import TABLE_METRICS, metric_name
 from .estimate import Estimate, estimate
 from .files import write_json, write_text
 from .matrix import Ended, Failed, Matrix, MatrixEvent, Member, PlannedMember, plan_matrix, run_matrix
@@ -32,7 +32,6 @@ from .rehearse import rehearse
 from .settings import RunSettings
 
 __all__ = [
-    "TABLE_3",
     "Ablated",
     "Ablation",
     "Estimated",
@@ -44,9 +43,6 @@ __all__ = [
     "scored",
     "shown_names",
 ]
-
-TABLE_3 = ("hr@5", "ndcg@5", "hr@10", "ndcg@10")
-"""The metrics of the paper's Table 3, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +261,7 @@ def ablate(
     jobs: int = 1,
     threads: int | None = None,
     devices: Sequence[str] = (),
-    metrics: Sequence[str] = TABLE_3,
+    metrics: Sequence[str] = TABLE_METRICS,
     unseen: bool = False,
     level: float = 0.05,
 ) -> Generator[MatrixEvent | Ablated, None, None]:
@@ -274,10 +270,7 @@ def ablate(
     metrics: the rows of each data set. unseen: by the ranks with seen items removed. level: of the verdicts over the table.
     Writes matrix.json as it goes, and table.md, .tex, .csv and .json at the end. Raises Interrupted, all states kept.
     """
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        near = did_you_mean(unknown[0], METRICS)
-        raise RecipeError(f"no metric is called {', '.join(unknown)}.{near} Known: {', '.join(METRICS)}")
+    metrics = [metric_name(name) for name in metrics]
     began = time.monotonic()
     done: _Done = {}
     failed: _Failures = {}

@@ -17,7 +17,7 @@ from ..evaluation.metrics import METRICS
 from .methods import methods_of
 from .records import PROTOCOL, Record, find_records, protocol_differences, read_record
 
-__all__ = ["TABLE_METRICS", "Given", "compare", "given"]
+__all__ = ["TABLE_METRICS", "Given", "compare", "given", "metric_name"]
 
 TABLE_METRICS = ("hr@5", "ndcg@5", "hr@10", "ndcg@10")
 """The rows of the SimDiffRec paper's Table 3."""
@@ -74,7 +74,7 @@ def compare(
     Raises CheckFailed where runs were not measured alike, with every difference; RecipeError where there is one method only or
     a metric or the reference is unknown; SeqaugError where a method has two runs of one seed.
     """
-    names = [_metric(name) for name in metrics]
+    names = [metric_name(name) for name in metrics]
     parts = [_as_given(one) for one in runs]
     columns, notes = _columns(parts)
     if len(columns) < 2:
@@ -114,7 +114,8 @@ _Row = list[tuple[str, Record]]
 """The runs on one data set, each with the method that it belongs to."""
 
 
-def _metric(name: str) -> str:
+def metric_name(name: str) -> str:
+    """ "NDCG@10" -> "ndcg@10". Raises UnknownName where that is no metric."""
     lower = name.lower()
     if re.fullmatch(r"(hr|ndcg|mrr)@[1-9]\d*", lower) is None:
         raise UnknownName(
