@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from ..report.page import page
 from .compare import TABLE_METRICS
 from .environment import now
 from .files import write_text
-from .folder import read_json
 from .methods import Method, methods_of
-from .records import Record, find_records, read_record
+from .records import Record
+from .sources import Source, runs_in
 
 __all__ = ["Report", "report"]
 
@@ -69,7 +69,7 @@ def report(source: Path, *, out: Path | None = None, reference: str | None = Non
     """
     started = time.perf_counter()
     source = Path(source)
-    contents = _contents(_found(source), source, reference=reference, data=data)
+    contents = _contents(runs_in(source), reference=reference, data=data)
     path = source / "report.html" if out is None else out
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,20 +79,8 @@ def report(source: Path, *, out: Path | None = None, reference: str | None = Non
     return Report(path, contents, time.perf_counter() - started)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Finished runs, and what is known of them together. named: hash -> column; order, reference, title: of a matrix."""
-
-    records: tuple[Record, ...]
-    named: Mapping[str, str] = field(default_factory=dict)
-    order: tuple[str, ...] = ()
-    reference: str | None = None
-    title: str = ""
-    notes: tuple[str, ...] = ()
-
-
-def _contents(found: _Found, source: Path, *, reference: str | None = None, data: str | Path | None = None) -> Contents:
-    """Everything that the page shows. source: where the runs were found."""
+def _contents(found: Source, *, reference: str | None = None, data: str | Path | None = None) -> Contents:
+    """Everything that the page shows."""
     methods, notes = methods_of(found.records, found.named)
     methods.sort(key=lambda method: found.order.index(method.name) if method.name in found.order else len(found.order))
     known, unreadable = _ranks(methods)
@@ -113,10 +101,12 @@ def _contents(found: _Found, source: Path, *, reference: str | None = None, data
         runs=[_facts(method, record) for method in methods for record in method.records],
         scores=scores,
         protocols=_protocols(methods),
-        notes=[*found.notes, *notes, *unreadable, *_cautions(methods, source)],
+        notes=[*found.notes, *notes, *unreadable, *_cautions(methods)],
         comparison=None if against is None else _comparison(readable, known, against),
         ladders=list(_ladders(readable, known, scores)),
         grids=list(_grids(methods, scores)),
+        pictures=found.pictures,
+        closeness=found.closeness,
         curves=[curve for method in methods for record in method.records if (curve := _curve(method, record)) is not None],
         hits=hits,
         no_data=no_data,
@@ -133,59 +123,6 @@ def _protocols(methods: Sequence[Method]) -> dict[str, Mapping[str, Any]]:
 
 _Known = Mapping[int, Mapping[str, NDArray[Any]]]
 """id of a record -> per_user.npz"""
-
-
-def _found(source: Path) -> _Found:
-    if not source.exists():
-        raise SeqaugError(f"there is nothing at {source}: a run folder, or a folder of runs, was expected.")
-    if not source.is_dir():
-        raise SeqaugError(f"{source} is a file: a run folder, or a folder of runs, was expected.")
-    if (source / "matrix.json").exists():
-        return _of_a_matrix(source)
-    if (source / "metrics.json").exists() or (source / "resolved.json").exists():
-        return _Found((read_record(source),))
-    found = find_records(source)
-    if not found:
-        waiting = _unfinished(source)
-        more = f" {_count(len(waiting), 'run')} there did not come to an end: {_listed(waiting)}." if waiting else ""
-        raise SeqaugError(f"no finished run in {source}, nor in the folders right below it.{more}")
-    return _Found(tuple(found))
-
-
-def _of_a_matrix(source: Path) -> _Found:
-    """The runs that an ablation's matrix.json names, wherever they lie, under the names that they have there."""
-    matrix = read_json(source / "matrix.json")
-    records: dict[str, Record] = {}
-    named: dict[str, str] = {}
-    notes, open_ = [], 0
-    for member in matrix["members"]:
-        folder = Path(member["folder"])
-        # The folder was written as seen from where the command ran; runs and matrix usually lie side by side.
-        place = next((one for one in (folder, source.parent / folder.name) if (one / "metrics.json").exists()), None)
-        if place is None:
-            open_ += 1
-        elif member["hash"] not in records:
-            records[member["hash"]] = read_record(place)
-            named[member["hash"]] = member["variant"]
-        elif named[member["hash"]] != member["variant"]:
-            notes.append(f"{member['variant']} is the same run as {named[member['hash']]}: nothing was exchanged between them.")
-    if not records:
-        raise SeqaugError(f"none of the {_count(len(matrix['members']), 'run')} of {source} is finished, or here.")
-    if open_:
-        notes.append(f"{open_} of the {_count(len(matrix['members']), 'run')} of this matrix are not finished, or not here.")
-    return _Found(
-        records=tuple(records.values()),
-        named=named,
-        order=tuple(str(name) for name in matrix.get("variants", ())),
-        reference=matrix.get("reference"),
-        title=f"Ablation of {matrix['recipe']}" if matrix.get("recipe") else "",
-        notes=tuple(dict.fromkeys(notes)),
-    )
-
-
-def _unfinished(source: Path) -> list[str]:
-    below = [path for path in sorted(source.iterdir()) if path.is_dir()] if source.is_dir() else []
-    return [path.name for path in below if (path / "resolved.json").exists() and not (path / "metrics.json").exists()]
 
 
 def _ranks(methods: Iterable[Method]) -> tuple[_Known, list[str]]:
@@ -507,7 +444,7 @@ def _lead(methods: Sequence[Method]) -> str:
     return f"{runs} finished runs, {each}. Every number is of the weights that were best on validation."
 
 
-def _cautions(methods: Sequence[Method], source: Path) -> Iterator[str]:
+def _cautions(methods: Sequence[Method]) -> Iterator[str]:
     """What has to be known before any number is read."""
     if any(len(method.records) == 1 for method in methods):
         which = "One seed is one draw" if len(methods) == 1 else "A method with one seed is one draw"
@@ -516,9 +453,6 @@ def _cautions(methods: Sequence[Method], source: Path) -> Iterator[str]:
         for record in method.records:
             if record.metrics.get("note"):
                 yield f"{method.name} on {method.data}, seed {record.seed}: {record.metrics['note']}."
-    waiting = _unfinished(source)
-    if waiting and not (source / "metrics.json").exists():
-        yield f"{_count(len(waiting), 'run')} not finished and not shown: {_listed(waiting)}."
 
 
 def _count(number: int, what: str) -> str:

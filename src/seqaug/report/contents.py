@@ -10,7 +10,7 @@ from ..evaluation.comparison import Comparison, Difference
 from ..evaluation.hits import Bin
 from ..evaluation.intervals import Estimate
 
-__all__ = ["Contents", "Curve", "Grid", "Hits", "Ladder", "Picture", "Provenance", "RecipeValues", "RunFacts", "Rung", "Scores"]
+__all__ = ["Contents", "Curve", "Grid", "Hits", "Ladder", "Provenance", "RecipeValues", "RunFacts", "Rung", "Scores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +125,16 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """Points in the plane, such as figure 5. number: what belongs to the picture, in words."""
+class Closeness:
+    """The numbers that belong to figure 5: how near the items of a sequence are in the item table, as cosines.
 
-    title: str
-    number: str
-    points: Sequence[tuple[float, float]]
-    groups: Sequence[str]
+    rows: (column, within a sequence, the same items dealt out at random, the difference of the two). difference: the first
+    column's minus the second's, None where there is only one.
+    """
+
+    data: str
+    rows: tuple[tuple[str, Estimate, Estimate, Estimate], ...]
+    difference: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +165,8 @@ class RecipeValues:
 class Contents:
     """All of it. title, lead: what the page is about. notes: what the reader has to know first, in sentences.
 
-    protocols: data set -> the protocol of its first run. comparison: None where there is one method. no_data: data set -> why
-    its hits cannot be shown.
+    protocols: data set -> the protocol of its first run. comparison: None where there is one method. pictures: <svg> elements
+    of figure 5. no_data: data set -> why its hits cannot be shown.
     """
 
     title: str
@@ -176,7 +179,8 @@ class Contents:
     comparison: Comparison | None = None
     ladders: Sequence[Ladder] = ()
     grids: Sequence[Grid] = ()
-    pictures: Sequence[Picture] = ()
+    pictures: Sequence[str] = ()
+    closeness: Sequence[Closeness] = ()
     curves: Sequence[Curve] = ()
     hits: Sequence[Hits] = ()
     no_data: Mapping[str, str] = field(default_factory=dict)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from html import escape
 
-from .contents import Contents, Grid
-from .figures import Series, line_chart, scatter
+from .contents import Closeness, Contents, Grid
+from .figures import Series, line_chart
 from .html import Section, details, figures, numbers, table
 from .tables import metric_text
 from .wording import bounds, enumerated
@@ -20,10 +20,7 @@ def paper_figures(contents: Contents) -> Section | None:
         _chart([grid for grid in contents.grids if grid.path == path])
         for path in dict.fromkeys(grid.path for grid in contents.grids)
     ]
-    drawn += [
-        scatter(one.points, one.groups, title=one.title, note=one.number, joined=True, legend=False, standalone=False)
-        for one in contents.pictures
-    ]
+    drawn += contents.pictures
     if not drawn:
         return None
     which = sorted({grid.figure for grid in contents.grids} | ({5} if contents.pictures else set()))
@@ -38,8 +35,18 @@ def paper_figures(contents: Contents) -> Section | None:
         body += details(
             "The numbers", table(["", "value", metric_text(contents.grids[0].metric), "seeds"], rows, caption=caption)
         )
+    body += "".join(_closeness(one) for one in contents.closeness)
     heading = f"Figure{'s' if len(which) > 1 else ''} {enumerated([str(one) for one in which])} of the paper"
     return Section("figures", heading, body)
+
+
+def _closeness(one: Closeness) -> str:
+    """The numbers beside figure 5."""
+    rows = [[escape(column), *(numbers(*bounds(estimate)) for estimate in known)] for column, *known in one.rows]
+    if one.difference is not None:
+        rows.append(["difference", "–", "–", numbers(*bounds(one.difference))])
+    header = ["", "within a sequence", "dealt out at random", "above random"]
+    return table(header, rows, caption=f"Figure 5, {one.data}: mean cosine of the items of a sequence, with 95 % intervals.")
 
 
 def _chart(grids: list[Grid]) -> str:

@@ -24,6 +24,7 @@ AGREE = {
     "average": "over whom the mean is taken",
 }
 """In these, and in the data, two runs must agree or their numbers do not compare (`experiments.records.PROTOCOL`)."""
+PARTS = {"test": "seen items kept", "test_unseen": "seen items removed"}
 MAY_DIFFER = {
     "selection": "what chose the weights",
     "samples": "what a training row is",
@@ -51,7 +52,8 @@ def results(contents: Contents) -> Section:
         parts.append(f"<h3>{escape(data)}</h3>" if len(data_of(contents)) > 1 else "")
         parts.append(figures(_ranking(rows, metric, data) for metric in HEADLINE) if len(rows) > 1 else "")
         parts.append(_methods(rows, data))
-        parts.append(details(f"All nine metrics on {data}", "".join(_all_metrics(one, named=True) for one in rows)))
+        every = "".join(_every_metric(rows, part, words, data) for part, words in PARTS.items())
+        parts.append(details(f"All nine metrics on {data}", every))
     return Section("results", "Results", body + "".join(parts))
 
 
@@ -85,14 +87,24 @@ def _ranking(rows: Sequence[Scores], metric: str, data: str) -> str:
     )
 
 
+def _every_metric(rows: Sequence[Scores], part: str, words: str, data: str) -> str:
+    """All metrics of all methods, of one part."""
+    lines = [[escape(shown(one)), *(numbers(*bounds(one.estimates.get((part, name)))) for name in METRICS)] for one in rows]
+    return table(
+        ["method", *map(metric_text, METRICS)], lines, caption=f"Test metrics on {data}, {words}, with 95 % intervals."
+    )
+
+
 def _methods(rows: Sequence[Scores], data: str) -> str:
     columns = [("test", "hr@5"), ("test", "hr@10"), ("test", "ndcg@5"), ("test", "ndcg@10")]
     columns += [("test_unseen", "hr@10"), ("test_unseen", "ndcg@10")]
-    header = ["method", "seeds", *(metric_text(name) + (", seen removed" if part != "test" else "") for part, name in columns)]
-    lines = [
-        [escape(shown(one)), str(len(one.seeds)), *(numbers(*bounds(one.estimates.get(key))) for key in columns)]
-        for one in rows
-    ]
+    several = any(len(one.seeds) > 1 for one in rows)
+    header = ["method", *(["seeds"] if several else [])]
+    header += [metric_text(name) + (", seen removed" if part != "test" else "") for part, name in columns]
+    lines = []
+    for one in rows:
+        seeds = [str(len(one.seeds))] if several else []
+        lines.append([escape(shown(one)), *seeds, *(numbers(*bounds(one.estimates.get(key))) for key in columns)])
     more = " † see the notes at the top." if any(one.note for one in rows) else ""
     return table(header, lines, caption=f"Test metrics on {data}, best NDCG@10 first, with 95 % intervals.{more}")
 
@@ -119,12 +131,12 @@ def protocol(contents: Contents) -> Section:
     )
     present = [key for key in MAY_DIFFER if any(key in run.metrics["protocol"] for run in contents.runs)]
     rows = [
-        [escape(key), escape(what), _values(contents, key), '<span class="mark">must agree</span>']
+        [escape(key), _values(contents, key), escape(what), '<span class="mark">must agree</span>']
         for key, what in AGREE.items()
     ]
-    rows += [[escape(key), escape(MAY_DIFFER[key]), _values(contents, key), "may differ"] for key in present]
+    rows += [[escape(key), _values(contents, key), escape(MAY_DIFFER[key]), "may differ"] for key in present]
     drawn = table(
-        ["", "what it says", "here", "to compare"],
+        ["", "here", "what it says", "to compare"],
         rows,
         caption="Numbers compare only where the data (by its hash) and every line “must agree” are equal.",
         words=range(4),

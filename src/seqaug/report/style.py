@@ -127,6 +127,7 @@ _PHONE = """
   .cards { gap: .6rem }
   .card { flex: 1 1 calc(50% - .3rem); padding: .75rem .85rem }
   td.words { min-width: 10rem }
+  tbody th { white-space: normal; min-width: 5.5rem; max-width: 8.5rem }
   .card .big { font-size: 1.6rem }
   dl.facts { grid-template-columns: minmax(0, 1fr); gap: 0 }
   dl.facts dd { margin: 0 0 .5rem }
@@ -151,6 +152,7 @@ _PAPER = """
   table { font-size: 7.2pt; min-width: 0; width: 100% }
   th, td, td small, small { white-space: normal }
   th, td { padding: .2rem .3rem }
+  thead th { font-size: 6.8pt }
   small { font-size: 6.2pt }
   tbody th { position: static }
   td.words, td.words:has(code), .narrow td.words { min-width: 0 }

@@ -8,11 +8,25 @@ shapes.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from html import escape
+from xml.etree import ElementTree
 
-__all__ = ["COLOURS", "STYLE", "coordinates", "document", "element", "number", "shape", "text", "text_width", "wrapped"]
+__all__ = [
+    "COLOURS",
+    "STYLE",
+    "coordinates",
+    "document",
+    "element",
+    "embedded",
+    "number",
+    "shape",
+    "text",
+    "text_width",
+    "wrapped",
+]
 
 COLOURS = 8
 """How many hues there are; the rest is told by dashes and shapes."""
@@ -122,6 +136,27 @@ def document(parts: Iterable[str], *, width: float, height: float, title: str, s
         role="img",
         aria_label=_plain(title),
     )
+
+
+_TAGS = {"svg", "title", "style", "rect", "path", "polyline", "polygon", "circle", "text"}
+
+
+def embedded(picture: str) -> str | None:
+    """A figure of ours that was written to a file, as it stands in a page; None where it is anything else.
+
+    Elements that we never write, links and handlers are not ours.
+    """
+    try:
+        root = ElementTree.fromstring(picture)
+    except ElementTree.ParseError:
+        return None
+    for one in root.iter():
+        names = [name.rpartition("}")[2].lower() for name in one.attrib]
+        if one.tag.rpartition("}")[2] not in _TAGS or any(name.startswith("on") or name in ("href", "style") for name in names):
+            return None
+        if one.tag.endswith("style") and one.text != STYLE:
+            return None
+    return re.sub(r"<style>.*?</style>", "", picture, flags=re.DOTALL)
 
 
 def text_width(words: str, size: float = 12) -> float:
