@@ -139,7 +139,7 @@ def _figure_5(folder: Path, result: Mapping[str, Any]) -> Source:
     closeness = []
     for data, one in result.get("closeness", {}).items():
         rows = tuple(
-            (str(name), *(_estimate(known[part]) for part in ("within", "random", "above")))
+            (str(name), _estimate(known["within"]), _estimate(known["random"]), _estimate(known["above"]))
             for name, known in one["variants"].items()
         )
         closeness.append(Closeness(str(data), rows, None if one["difference"] is None else _estimate(one["difference"])))
