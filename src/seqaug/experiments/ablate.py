@@ -6,8 +6,6 @@ names of those who draw (docs/architecture.md), so a difference between two vari
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shlex
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -25,7 +23,8 @@ from .choices import applied, combinations, parse_axes
 from .compare import TABLE_METRICS, metric_name
 from .estimate import Estimate, estimate
 from .files import write_json, write_text
-from .matrix import Ended, Failed, Matrix, MatrixEvent, Member, PlannedMember, plan_matrix, run_matrix
+from .matrix import Failed, Matrix, MatrixEvent, Member, PlannedMember, plan_matrix, run_matrix
+from .matrix_folder import MatrixFolder, matrix_folder_name
 from .prepare import prepare
 from .records import Record
 from .rehearse import rehearse
@@ -152,7 +151,7 @@ def plan_ablation(request: Request) -> Ablation:
         variants=tuple(variant.name for variant in variants),
         data=tuple(names[data] for data in request.data),
         seeds=seeds,
-        folder=request.out or settings.runs / f"ablate-{_plain(source.name)}-{_hash(matrix, reference)[:8]}",
+        folder=request.out or settings.runs / matrix_folder_name("ablate", source.name, _content(matrix), reference),
         notes=(*_left_out(variants), *_same_runs(planned, reference), *_unlike(planned, own, request, reference)),
     )
 
@@ -200,14 +199,9 @@ def shown_names(data: Iterable[str]) -> dict[str, str]:
     return {one: name if names.count(name) == 1 else one for one, name in short.items()}
 
 
-def _hash(matrix: Matrix, reference: str) -> str:
-    """Of which runs stand where: 64 hex digits."""
-    content = [[one.member.variant, one.member.data, one.member.seed, one.hash] for one in matrix.members]
-    return hashlib.sha256(json.dumps([content, reference]).encode()).hexdigest()
-
-
-def _plain(name: str) -> str:
-    return "".join(sign if sign.isalnum() or sign in "._" else "_" for sign in name)
+def _content(matrix: Matrix) -> list[list[Any]]:
+    """Which runs stand where."""
+    return [[*planned.member.place, planned.hash] for planned in matrix.members]
 
 
 def _left_out(variants: Sequence[_Variant]) -> list[str]:
@@ -233,13 +227,13 @@ def _unlike(planned: Sequence[PlannedMember], own: PlannedMember, request: Reque
 # ---- what it would cost ----
 
 
-def estimates(ablation: Ablation, *, device: str = "auto", threads: int | None = None) -> Iterator[Estimated]:
+def estimates(matrix: Matrix, *, device: str = "auto", threads: int | None = None) -> Iterator[Estimated]:
     """One run after the other: what it would take, timed once for each variant and data set. Trains nothing that is kept.
 
     device, threads: of each run. Raises RecipeError where a rehearsal finds something wrong.
     """
     known: dict[tuple[str, str], Estimate] = {}
-    for planned in ablation.matrix.members:
+    for planned in matrix.members:
         if planned.record is not None:
             yield Estimated(planned, None, 0.0)
             continue
@@ -272,25 +266,29 @@ def ablate(
     """
     metrics = [metric_name(name) for name in metrics]
     began = time.monotonic()
-    done: _Done = {}
-    failed: _Failures = {}
-    ablation.folder.mkdir(parents=True, exist_ok=True)
-    _note_down(ablation, done, failed)
-    events = run_matrix(ablation.matrix, jobs=jobs, threads=threads, devices=devices, keep=ablation.request.results)
+    request = ablation.request
+    folder = MatrixFolder(
+        ablation.folder,
+        {
+            "recipe": ablation.recipe,
+            "reference": ablation.reference,
+            "variants": list(ablation.variants),
+            "data": list(ablation.data),
+            "seeds": list(ablation.seeds),
+            "command": shlex.join(request.settings.command),
+        },
+    )
+    folder.add(ablation.matrix)
+    events = run_matrix(ablation.matrix, jobs=jobs, threads=threads, devices=devices, keep=request.results)
     try:
         for event in events:
-            if isinstance(event, Ended):
-                done[event.member.place] = event.record
-            elif isinstance(event, Failed):
-                failed[event.member.place] = event
-            if isinstance(event, Ended | Failed) and not (isinstance(event, Ended) and event.from_cache):
-                _note_down(ablation, done, failed)
+            folder.hear(event)
             yield event
     except KeyboardInterrupt as error:
         # It struck between two events of the matrix, which has states to keep.
         events.throw(error)
         raise
-    found = [(planned, done[planned.member.place]) for planned in ablation.matrix.members if planned.member.place in done]
+    found = folder.finished()
     comparison = None
     if found:
         notes = [*ablation.notes, *(["Items a user has seen are removed from the ranking."] if unseen else [])]
@@ -304,19 +302,14 @@ def ablate(
             notes=notes,
         )
         _write_table(ablation.folder, comparison)
-    _note_down(ablation, done, failed)
     yield Ablated(
         ablation=ablation,
         comparison=comparison,
         records=tuple(found),
-        failed=tuple(failed.values()),
+        failed=tuple(folder.failed.values()),
         seconds=time.monotonic() - began,
-        trained=sum(_seconds(record) for record in {record.folder: record for _, record in found}.values()),
+        trained=folder.seconds(),
     )
-
-
-_Done = dict[tuple[str, str, int], Record]
-_Failures = dict[tuple[str, str, int], Failed]
 
 
 def exit_code(failed: Sequence[Failed]) -> int:
@@ -330,40 +323,6 @@ def scored(member: Member, record: Record, *, unseen: bool = False) -> Scored:
     users = record.per_user
     rank = users["rank_unseen" if unseen else "rank"]
     return Scored(method=member.variant, data=member.data, seed=member.seed, users=users["user"], rank=rank)
-
-
-def _seconds(record: Record) -> float:
-    spent = record.metrics.get("seconds", {})
-    return float(spent.get("train", 0.0)) + float(spent.get("evaluate", 0.0))
-
-
-def _note_down(ablation: Ablation, done: _Done, failed: _Failures) -> None:
-    """matrix.json: which runs there are, where they lie, and how far each is."""
-
-    def entry(planned: PlannedMember) -> dict[str, Any]:
-        member, record = planned.member, done.get(planned.member.place)
-        state = "finished" if record is not None else "failed" if member.place in failed else "open"
-        folder = planned.folder if record is None else record.folder
-        more = {"problem": failed[member.place].message} if member.place in failed else {}
-        place = {"variant": member.variant, "data": member.data, "seed": member.seed}
-        return {**place, "hash": planned.hash, "folder": str(folder), "state": state, **more}
-
-    members = [entry(planned) for planned in ablation.matrix.members]
-    states = {member["state"] for member in members}
-    write_json(
-        ablation.folder / "matrix.json",
-        {
-            "schema": 1,
-            "recipe": ablation.recipe,
-            "reference": ablation.reference,
-            "variants": list(ablation.variants),
-            "data": list(ablation.data),
-            "seeds": list(ablation.seeds),
-            "command": shlex.join(ablation.request.settings.command),
-            "state": "open" if "open" in states else "failed" if "failed" in states else "finished",
-            "members": members,
-        },
-    )
 
 
 def _write_table(folder: Path, comparison: Comparison) -> None:
