@@ -129,10 +129,12 @@ def workers(device: str, jobs: int | None, threads: int | None, left: int) -> tu
 
 
 def watch(output: Output, events: Generator[Any, None, None], matrix: Matrix, jobs: int) -> Any:
-    """Show a matrix as it runs, and return what its last event is, which is none of a matrix's own.
+    """Show a matrix as it runs, and return what its last event is, which is none of a matrix's own. A `Matrix` among the
+    events says which runs come next.
 
     An interruption that strikes here, between two events, is handed to the matrix, so that every run keeps its state.
     """
+    from ..experiments.matrix import Matrix
     from .matrix_progress import MatrixProgress
 
     for note in matrix.notes:
@@ -143,10 +145,13 @@ def watch(output: Output, events: Generator[Any, None, None], matrix: Matrix, jo
         before = f", {there} finished before" if there else ""
         output.tell(f"{counted(len(matrix.members))} runs{before}, {min(jobs, left)} at a time")
     last = None
-    with MatrixProgress(output, matrix) as progress:
+    with MatrixProgress(output) as progress:
+        progress.add(matrix)
         try:
             for last in events:
-                if hasattr(last, "member"):
+                if isinstance(last, Matrix):
+                    progress.add(last)
+                elif hasattr(last, "member"):
                     progress.show(last)
         except KeyboardInterrupt as error:
             events.throw(error)
@@ -164,10 +169,17 @@ def tell_failures(failed: Sequence[Failed]) -> None:
 
 
 def print_plan(
-    output: Output, rows: Sequence[Estimated], *, jobs: int, threads: int, folder: Path, more: Mapping[str, Any]
+    output: Output,
+    rows: Sequence[Estimated],
+    *,
+    jobs: int,
+    threads: int,
+    folder: Path,
+    more: Mapping[str, Any],
+    times: int = 1,
 ) -> None:
-    """What a dry run found: one row a run, and the time that all of them take at most."""
-    seconds = sum({row.planned.hash: row.seconds for row in rows}.values())
+    """What a dry run found: one row a run, and the time that all of them, each so many `times`, take at most."""
+    seconds = times * sum({row.planned.hash: row.seconds for row in rows}.values())
     if output.document(
         {
             **more,
@@ -206,11 +218,11 @@ def print_plan(
         ],
         right=[2, 4, 5],
     )
-    left = len({row.planned.hash for row in rows if row.planned.record is None})
+    left = times * len({row.planned.hash for row in rows if row.planned.record is None})
     each = f"{threads} thread{'s' if threads != 1 else ''} each"
-    click.echo(
-        f"{left} of {len(rows)} runs are left: at most about {seconds_text(seconds / jobs)} with {jobs} at a time ({each}), "
-        "early stopping not counted"
-        if left
-        else f"all {len(rows)} runs are finished"
-    )
+    total = times * len(rows)
+    if left:
+        how = f"with {jobs} at a time ({each}), early stopping not counted"
+        click.echo(f"{left} of {total} runs are left: at most about {seconds_text(seconds / jobs)} {how}")
+    else:
+        click.echo(f"all {total} runs are finished")

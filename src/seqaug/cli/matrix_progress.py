@@ -49,14 +49,16 @@ class Row:
 class MatrixProgress:
     """Shows the runs of one matrix. Used as a context: the table leaves the terminal clean whatever ends it."""
 
-    def __init__(self, output: Output, matrix: Matrix) -> None:
+    def __init__(self, output: Output) -> None:
         self.output = output
-        self.rows = {planned.member.place: _row(planned) for planned in matrix.members}
+        self.rows: dict[tuple[str, str, int], Row] = {}
         self.began = time.monotonic()
         self._live: Live | None = None
 
-    def __enter__(self) -> Self:
-        if bars_wanted(self.output) and any(row.state != "finished" for row in self.rows.values()):
+    def add(self, matrix: Matrix) -> None:
+        """Runs that are to come, or are finished."""
+        self.rows |= {planned.member.place: _row(planned) for planned in matrix.members}
+        if self._live is None and matrix.unfinished and bars_wanted(self.output):
             from rich.console import Console
             from rich.live import Live
 
@@ -64,6 +66,8 @@ class MatrixProgress:
             drawn = partial(self._drawn, console)
             self._live = Live(get_renderable=drawn, console=console, refresh_per_second=4, transient=True)
             self._live.start()
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
