@@ -95,6 +95,7 @@ def _describe(output: Output, plan: Sweep) -> None:
 
 
 def _print(output: Output, done: Swept) -> None:
+    from ..experiments.choices import short_names
     from ..experiments.sweep import as_json
     from .scores import score_table
 
@@ -106,7 +107,7 @@ def _print(output: Output, done: Swept) -> None:
             continue
         click.echo(f"{plan.source.name} on {data}, by the mean {plan.monitor} on validation over {_seeds(len(plan.seeds))}")
         output.table(
-            ["rank", *(place.path for place in plan.places), plan.monitor, "+-", "seeds", "time"],
+            ["rank", *short_names([place.path for place in plan.places]), plan.monitor, "+-", "seeds", "time"],
             [
                 [
                     "-" if row.place is None else str(row.place),
@@ -128,9 +129,7 @@ def _print(output: Output, done: Swept) -> None:
         click.echo(f"selected on validation: {selected.ranked.name}")
         click.echo("its means; the test played no part in the selection, and no other configuration's is shown")
         score_table(output, selected.scores)
-        click.echo(
-            "  " + shlex.join(["seqaug", "run", plan.request.settings.recipe, "--data", plan.data[data], *selected.flags])
-        )
+        click.echo(f"as flags of seqaug run: {shlex.join(selected.flags)}")
         click.echo("")
     click.echo(f"{seconds_text(done.trained)} of runs in all, {seconds_text(done.seconds)} in this command")
     click.echo(str(plan.folder))

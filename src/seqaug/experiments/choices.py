@@ -16,7 +16,7 @@ from ..recipes.load import RecipeSource
 from ..recipes.patches import Patch, Patched, parse_path, parse_plugin_flag, parse_value, split_commas
 from ..recipes.plan import make_plan
 
-__all__ = ["Axis", "Choice", "applied", "combinations", "parse_axes", "parse_axis"]
+__all__ = ["Axis", "Choice", "applied", "combinations", "parse_axes", "parse_axis", "short_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,20 @@ def _with_options(parts: Sequence[str], where: str) -> list[str]:
 
 def combinations(axes: Sequence[Axis]) -> Iterator[tuple[str, tuple[Patch, ...]]]:
     """Every combination of the choices, the last axis moving fastest: "noise=gaussian, positions=random", and its patches."""
+    short = short_names([axis.path for axis in axes])
     for chosen in itertools.product(*(axis.choices for axis in axes)):
-        name = ", ".join(f"{axis.path}={choice.text}" for axis, choice in zip(axes, chosen, strict=True))
+        name = ", ".join(f"{place}={choice.text}" for place, choice in zip(short, chosen, strict=True))
         yield name, tuple(choice.patch for choice in chosen)
+
+
+def short_names(paths: Sequence[str]) -> list[str]:
+    """As few of the last keys of each path as tell it from the others: "learning_rate" of training.learning_rate."""
+    found = []
+    for path in paths:
+        keys = path.split(".")
+        ends = (".".join(keys[-count:]) for count in range(1, len(keys) + 1))
+        found.append(next(end for end in ends if sum(f".{one}".endswith(f".{end}") for one in paths) == 1))
+    return found
 
 
 def applied(

@@ -22,7 +22,7 @@ from ..errors import RecipeError, SeqaugError
 from ..recipes.load import RecipeSource, load_recipe
 from ..recipes.patches import Patch, parse_value
 from .ablate import shown_names
-from .choices import Axis, applied, combinations, parse_axes
+from .choices import Axis, applied, combinations, parse_axes, short_names
 from .files import write_json, write_text
 from .folder import read_json
 from .matrix import Failed, Matrix, MatrixEvent, Member, plan_matrix, run_matrix
@@ -511,7 +511,8 @@ class _Study:
                 number = _suggested(trial, place)
                 changes.append(Patch(place.path, number, "flag --grid"))
                 texts.append(repr(number))
-        name = ", ".join(f"{place.path}={text}" for place, text in zip(self.plan.places, texts, strict=True))
+        short = short_names([place.path for place in self.plan.places])
+        name = ", ".join(f"{place}={text}" for place, text in zip(short, texts, strict=True))
         patches, _ = applied(self.plan.source, self.plan.request.settings.patches, changes)
         return _Configuration(name, tuple(texts), patches)
 
