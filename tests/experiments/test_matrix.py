@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -243,6 +245,54 @@ def test_an_interrupted_matrix_keeps_every_state_and_goes_on_to_the_same_numbers
     assert isinstance(ended, Ended)
     alone = finish(RunSettings(**{**_fields(members[0].settings), "runs": tmp_path / "alone"}))
     assert lasting(dict(ended.record.metrics)) == lasting(alone)
+
+
+SLEEPER = """
+import sys, time
+from pathlib import Path
+from seqaug.experiments.matrix import Member, plan_matrix, run_matrix
+from seqaug.experiments.settings import RunSettings
+from seqaug.recipes.plan import Patch
+import sleepy
+
+if __name__ == "__main__":
+    patches = [Patch("diffusions.main.noise", {"use": "sleepy"}, "-s"), Patch("data.max_length", 8, "-s")]
+    settings = RunSettings("simdiffrec", sys.argv[1], device="cpu", patches=patches, runs=Path("runs"))
+    list(run_matrix(plan_matrix([Member("a", "toy", 0, settings)]), threads=1))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="who is alive is read from /proc")
+def test_a_run_that_says_nothing_for_long_dies_with_its_parent_all_the_same(toy: Path, tmp_path: Path) -> None:
+    (tmp_path / "sleepy.py").write_text(
+        "import os, time\nfrom pathlib import Path\nfrom seqaug.api import noise_sources\n"
+        '@noise_sources.register("sleepy")\nclass Sleepy:\n    def draw(self, clean, items, table, generator):\n'
+        '        Path("asleep").write_text(str(os.getpid()))\n        time.sleep(120)\n'
+    )
+    (tmp_path / "main.py").write_text(SLEEPER)
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(tmp_path)]))
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    parent = subprocess.Popen([sys.executable, "main.py", str(toy)], cwd=tmp_path, env=environment)
+    try:
+        asleep, began = tmp_path / "asleep", time.monotonic()
+        while not (asleep.exists() and asleep.read_text()):
+            assert parent.poll() is None and time.monotonic() - began < 120
+            time.sleep(0.05)
+    finally:
+        parent.kill()
+    parent.wait()
+    began = time.monotonic()
+    while _alive(asleep.read_text()):
+        assert time.monotonic() - began < 10, "the child outlives its parent"
+        time.sleep(0.05)
+
+
+def _alive(process: str) -> bool:
+    """Whether it is there and not just waiting for somebody to ask how it ended."""
+    try:
+        return "State:\tZ" not in (Path("/proc") / process / "status").read_text()
+    except OSError:
+        return False
 
 
 def test_nothing_is_started_where_everything_is_finished(member: Callable[..., Member]) -> None:
