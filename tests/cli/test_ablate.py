@@ -69,32 +69,31 @@ def killed(tmp_path: Path, folder: Path, words: list[str], after: float, number:
     Returns its exit code and what it said, once every process that it started is gone.
     """
     folder.mkdir(exist_ok=True)
-    process = subprocess.Popen(
-        [*COMMAND, *words],
-        cwd=folder,
-        env=environment(tmp_path),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-    try:
-        process.wait(after)
-    except subprocess.TimeoutExpired:
-        if number == signal.SIGINT:
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
-    assert process.stderr is not None
-    # The end of the stream is the end of the last process that holds it; a run of its own holds another.
-    said = process.stderr.read()
-    code = process.wait(60)
-    began = time.monotonic()
-    while alive := members(process.pid):
-        assert time.monotonic() - began < 20, f"processes outlive the one that started them: {alive}"
-        time.sleep(0.05)
-    return code, said
+    with (folder / "said.txt").open("w+") as said:
+        process = subprocess.Popen(
+            [*COMMAND, *words],
+            cwd=folder,
+            env=environment(tmp_path),
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            start_new_session=True,
+            # A test runner in the background of a shell ignores Ctrl-C, and its children would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        try:
+            process.wait(after)
+        except subprocess.TimeoutExpired:
+            if number == signal.SIGINT:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
+        code = process.wait(60)
+        began = time.monotonic()
+        while alive := members(process.pid):
+            assert time.monotonic() - began < 20, f"processes outlive the one that started them: {alive}"
+            time.sleep(0.05)
+        said.seek(0)
+        return code, said.read()
 
 
 def members(session: int) -> list[int]:
