@@ -194,6 +194,37 @@ def test_the_table_is_printed_kept_repeated_and_found_elsewhere(
     assert "MRR@20" in ablate(*words, "--metric", "mrr@20,hr@3").stdout
 
 
+pty = pytest.importorskip("pty", reason="terminals can only be imitated on POSIX")
+
+
+def test_a_terminal_gets_one_live_table_and_the_result_below_it(tmp_path: Path, toy: Path) -> None:
+    import fcntl
+    import struct
+    import termios
+
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+    words = ["ablate", "sasrec", *TWO, "--data", str(toy), "--seeds", "1", "--epochs", "20", "--jobs", "2", "--device", "cpu"]
+    given = environment(tmp_path, TERM="xterm-256color")
+    process = subprocess.Popen([*COMMAND, *words], stdout=follower, stderr=follower, stdin=follower, cwd=tmp_path, env=given)
+    os.close(follower)
+    seen = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        seen += part
+    os.close(leader)
+    text = seen.decode()
+    assert process.wait() == 0, text
+    assert "loss=next_item_bce, toy, seed 0" in text and "━" in text and "of 2 finished" in text and "/20" in text
+    assert "starting" in text and "recommendation" not in text, "a row a run, and no line an epoch"
+    assert text.rindex("not distinguishable") > text.rindex("of 2 finished"), "the result comes after the table is gone"
+
+
 def test_a_run_that_fails_leaves_the_others_their_table_and_its_code(ablate: Ablate) -> None:
     words = ["sasrec", "--axis", "training.learning_rate=1e-3,1e30", "--seeds", "1", "--epochs", "2"]
     done = ablate(*words)

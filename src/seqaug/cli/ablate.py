@@ -88,12 +88,12 @@ def ablate(ctx: click.Context, /, output: Output, recipe: str, **options: Any) -
     )
     ablation = plan_ablation(request)
     devices, jobs, threads = workers(options["device"], options["jobs"], options["threads"], len(ablation.matrix.unfinished))
+    _describe(output, ablation)
     if options["dry_run"]:
         rows = list(estimates(ablation.matrix, device=devices[0], threads=threads))
         more = {"recipe": ablation.recipe, "reference": ablation.reference, "notes": list(ablation.notes)}
         print_plan(output, rows, jobs=jobs, threads=threads, folder=ablation.folder, more=more)
         return
-    _describe(output, ablation)
     done: Ablated = watch(
         output,
         events(

@@ -297,6 +297,8 @@ def run_matrix(
     threads: of each process; the cores divided by the jobs where not given. devices: dealt out to the jobs in turn (one GPU
     each). keep: where `records.KEPT` of each finished run are copied to, under the run folder's name. The last events of a
     member are Ended or Failed. Raises Interrupted in the place of KeyboardInterrupt, all states kept.
+
+    New processes read the script that was started once more, so one that calls this does so under `if __name__ == "__main__"`.
     """
     members: dict[str, list[PlannedMember]] = {}
     for planned in matrix.members:
