@@ -146,7 +146,9 @@ def _print(output: Output, done: Ablated, form: str) -> None:
     print_comparison(output, comparison, form)
     if form == "text":
         runs = len({planned.hash for planned, _ in done.records})
-        click.echo(f"{counted(runs)} runs of {seconds_text(done.trained)} in all, {seconds_text(done.seconds)} in this command")
+        click.echo(
+            f"{counted(runs)} runs took {seconds_text(done.trained)} together; this command took {seconds_text(done.seconds)}"
+        )
         click.echo(str(ablation.folder))
 
 

@@ -131,7 +131,7 @@ def _print(output: Output, done: Swept) -> None:
         score_table(output, selected.scores)
         click.echo(f"as flags of seqaug run: {shlex.join(selected.flags)}")
         click.echo("")
-    click.echo(f"{seconds_text(done.trained)} of runs in all, {seconds_text(done.seconds)} in this command")
+    click.echo(f"the runs took {seconds_text(done.trained)} together; this command took {seconds_text(done.seconds)}")
     click.echo(str(plan.folder))
 
 
