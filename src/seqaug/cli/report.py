@@ -16,9 +16,15 @@ __all__ = ["report"]
 @click.command("report")
 @click.argument("source", type=click.Path(path_type=Path), metavar="RUN|FOLDER")
 @click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), default=None, metavar="FILE.html", help="RUN/report.html otherwise."
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    metavar="FILE.html",
+    help="RUN/report.html otherwise.",
 )
-@click.option("--reference", default=None, metavar="METHOD", help="What the others are compared with; sasrec where it is there.")
+@click.option(
+    "--reference", default=None, metavar="METHOD", help="What the others are compared with; sasrec where it is there."
+)
 @click.option(
     "--data", type=DataName(), default=None, metavar="NAME|PATH", help="Where the data is; found by its hash otherwise."
 )
