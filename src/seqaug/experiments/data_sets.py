@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,18 @@ import numpy as np
 from ..data.catalog import KNOWN, find, where
 from ..data.sequences import Statistics, UserSequences
 from .audit import paper_rows
+from .files import as_json, write_json, write_text
 
-__all__ = ["COLUMNS", "CountedData", "counted_data"]
+__all__ = [
+    "COLUMNS",
+    "CountedData",
+    "counted_csv",
+    "counted_data",
+    "counted_document",
+    "counted_markdown",
+    "counted_rows",
+    "write_counted",
+]
 
 COLUMNS = ("users", "items", "actions", "avg_length", "sparsity")
 """As the paper's table has them."""
@@ -70,6 +82,53 @@ def counted_data(names: Sequence[str] | None = None) -> list[CountedData]:
     """
     printed = {row["dataset"]: {column: row[column] for column in COLUMNS} for row in paper_rows("table1")}
     return [_row(name, printed.get(name)) for name in names or printed]
+
+
+def counted_rows(rows: Sequence[CountedData]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of plain text, ours and the paper's below each other; a star marks what differs."""
+    found = []
+    for row in rows:
+        who = "ours" if row.here else "the catalogue"
+        differs = [not row.equal.get(column, True) for column in COLUMNS]
+        found.append([row.data, who, *(row.own(column) for column in COLUMNS)])
+        if row.paper is not None:
+            shown = (row.printed(column) + ("*" if off else "") for column, off in zip(COLUMNS, differs, strict=True))
+            found.append(["", "paper", *shown])
+    return ["data", "counted by", *(column.replace("_", " ") for column in COLUMNS)], found
+
+
+def counted_csv(rows: Sequence[CountedData]) -> str:
+    """One row a data set and column."""
+    lines = ["data,column,ours,paper,equal"]
+    for row in rows:
+        for column in COLUMNS:
+            own, printed = row.own(column).replace(",", ""), row.printed(column).replace(",", "")
+            lines.append(f"{row.data},{column},{own},{printed},{str(row.equal.get(column, '')).lower()}")
+    return "\n".join(lines) + "\n"
+
+
+def counted_markdown(rows: Sequence[CountedData]) -> str:
+    """The table and the reasons as a page."""
+    header, cells = counted_rows(rows)
+    table = [header, ["---"] * len(header), *cells]
+    page = ["# Table 1: statistics of the data sets", "", *(f"| {' | '.join(line)} |" for line in table), ""]
+    page += [f"* {row.data}: {reason}" for row in rows for reason in row.reasons]
+    return "\n".join(page).rstrip("\n") + "\n"
+
+
+def counted_document(rows: Sequence[CountedData]) -> dict[str, Any]:
+    """Fit for JSON."""
+    return {"schema": 1, "artefact": "table1", "columns": list(COLUMNS), "data": [row.document() for row in rows]}
+
+
+def write_counted(rows: Sequence[CountedData], folder: Path | None = None, *, runs: Path = Path("runs")) -> Path:
+    """result.json and result.md; where no folder is named in `runs/reproduce-table1-<hash>`, the hash over what they say."""
+    document = counted_document(rows)
+    place = folder or runs / f"reproduce-table1-{hashlib.sha256(as_json(document).encode()).hexdigest()[:8]}"
+    place.mkdir(parents=True, exist_ok=True)
+    write_json(place / "result.json", document)
+    write_text(place / "result.md", counted_markdown(rows))
+    return place
 
 
 def _row(name: str, paper: dict[str, str] | None) -> CountedData:
