@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .compare import FORMATS, print_comparison
-from .matrix import base_settings, listed, matrix_options, print_plan, tell_failures, watch, workers
+from .matrix import common_settings, listed, matrix_options, print_plan, tell_failures, watch, workers
 from .options import RecipeName, Sections, in_section
 from .terminal import Output, common, counted, seconds_text
 
@@ -70,7 +70,7 @@ def ablate(ctx: click.Context, /, output: Output, recipe: str, **options: Any) -
     load_recipe(recipe)  # a slip of the pen is answered before torch is imported
     variants = None if options["variants"] is None else listed(options["variants"], "--variants")
     data = listed(options["data"], "--data")
-    settings = base_settings(recipe, options)
+    settings = common_settings(recipe, options)
 
     from ..experiments.ablate import Request, estimates, exit_code, plan_ablation
     from ..experiments.ablate import ablate as events

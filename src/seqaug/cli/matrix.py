@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..experiments.matrix import Failed, Matrix
     from ..experiments.settings import RunSettings
 
-__all__ = ["base_settings", "listed", "matrix_options", "print_plan", "tell_failures", "watch", "workers"]
+__all__ = ["common_settings", "listed", "matrix_options", "print_plan", "tell_failures", "watch", "workers"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -96,7 +96,7 @@ def matrix_options(seeds: int) -> Callable[[F], F]:
     return decorate
 
 
-def base_settings(recipe: str, options: Mapping[str, Any]) -> RunSettings:
+def common_settings(recipe: str, options: Mapping[str, Any]) -> RunSettings:
     """What all runs of a matrix have in common."""
     from ..experiments.settings import RunSettings
 

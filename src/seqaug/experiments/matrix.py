@@ -159,6 +159,8 @@ class Note:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ended:
+    """The run has a result. from_cache: it was finished before this matrix came to it."""
+
     member: Member
     record: Record
     from_cache: bool

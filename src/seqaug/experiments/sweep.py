@@ -30,7 +30,19 @@ from .matrix_folder import MatrixFolder, matrix_folder_name
 from .records import Record
 from .settings import RunSettings
 
-__all__ = ["Range", "Ranked", "Selected", "Sweep", "SweepRequest", "Swept", "parse_grid", "plan_sweep", "sweep"]
+__all__ = [
+    "Range",
+    "Ranked",
+    "Selected",
+    "Sweep",
+    "SweepRequest",
+    "Swept",
+    "as_csv",
+    "as_json",
+    "parse_grid",
+    "plan_sweep",
+    "sweep",
+]
 
 SAMPLER_SEED = 0
 """Of Optuna's proposals: a repeated command proposes the same."""
