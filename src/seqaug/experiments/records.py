@@ -1,6 +1,7 @@
 """Finished runs as evidence: what tables, comparisons and reports read of a run folder, or of what was kept of one.
 
-A record needs metrics.json and per_user.npz; the rest of a run folder (resolved.json, events.jsonl, ...) is used where it is there.
+A record needs metrics.json and per_user.npz; the rest of a run folder (resolved.json, events.jsonl, ...) is used where it is
+there.
 """
 
 from __future__ import annotations
