@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +15,22 @@ from numpy.typing import NDArray
 from ..data.catalog import find_by_hash
 from ..data.split import Split, leave_one_out
 from ..errors import DataError, SeqaugError, UnknownName, did_you_mean
-from ..evaluation.comparison import Comparison, Difference, Scored, Verdict, compared
 from ..evaluation.hits import bins, by_bin
-from ..evaluation.intervals import Estimate, means
-from ..evaluation.metrics import METRICS, per_user
-from ..evaluation.statistics import holm
 from ..recipes.load import load_recipe, recipe_names
 from ..recipes.provenance import tags
-from ..report.contents import Contents, Curve, Grid, Hits, Ladder, Provenance, RecipeValues, RunFacts, Rung, Scores
+from ..report.contents import Contents, Curve, Hits, Provenance, RecipeValues, RunFacts
 from ..report.page import page
-from .compare import TABLE_METRICS
 from .environment import now
 from .files import write_text
 from .methods import Method, methods_of
 from .records import Record
 from .sources import Source, runs_in
+from .standings import Known, comparison_of, grids_of, ladders_of, leaves, ranks_of, scores_of, usual_reference
 
 __all__ = ["Report", "report"]
 
-FLOORS = ("popularity", "item_knn")
-BASELINE = "sasrec"
-LADDER = "ndcg@10"
-PARTS = {"test": "rank", "test_unseen": "rank_unseen"}
-GRIDS = (
-    (3, "α", "objectives.contrast.weight"),
-    (3, "β", "objectives.denoising.weight"),
-    (4, "k_sample", "augmenters.diffused.negative.rank"),
-    (4, "k_noise", "diffusions.main.noise.k"),
-)
-"""Figure, the paper's symbol, the value that varies (sections 5.4 and 5.5)."""
-FEWEST_POINTS = 3
-"""Of a line of figure 3 or 4."""
-_AT_ONCE = 200_000_000
-"""Bytes of metrics by user that are resampled together."""
+MONITOR = "ndcg@10"
+"""Where a result does not say what chose its weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +65,8 @@ def _contents(found: Source, *, reference: str | None = None, data: str | Path |
     """Everything that the page shows."""
     methods, notes = methods_of(found.records, found.named)
     methods.sort(key=lambda method: found.order.index(method.name) if method.name in found.order else len(found.order))
-    known, unreadable = _ranks(methods)
-    scores = list(_scores(methods, known))
+    known, unreadable = ranks_of(methods)
+    scores = list(scores_of(methods, known))
     named = list(dict.fromkeys(method.name for method in methods))
     if reference is not None and reference not in named:
         raise UnknownName(f"no method here is called {reference!r}.{did_you_mean(reference, named)} Known: {', '.join(named)}.")
@@ -92,7 +74,7 @@ def _contents(found: Source, *, reference: str | None = None, data: str | Path |
         reference = reference or found.reference
     hits, no_data = _hits(methods, known, hint=data)
     readable = [method for method in methods if all(id(record) in known for record in method.records)]
-    usual = _reference(readable)
+    usual = usual_reference(readable)
     against = usual and (reference or usual)
     return Contents(
         title=_title(methods, found.title),
@@ -102,9 +84,9 @@ def _contents(found: Source, *, reference: str | None = None, data: str | Path |
         scores=scores,
         protocols=_protocols(methods),
         notes=[*found.notes, *notes, *unreadable, *_cautions(methods)],
-        comparison=None if against is None else _comparison(readable, known, against),
-        ladders=list(_ladders(readable, known, scores)),
-        grids=list(_grids(methods, scores)),
+        comparison=None if against is None else comparison_of(readable, known, against),
+        ladders=list(ladders_of(readable, known, scores)),
+        grids=list(grids_of(methods, scores)),
         pictures=found.pictures,
         closeness=found.closeness,
         curves=[curve for method in methods for record in method.records if (curve := _curve(method, record)) is not None],
@@ -121,190 +103,6 @@ def _protocols(methods: Sequence[Method]) -> dict[str, Mapping[str, Any]]:
     return found
 
 
-_Known = Mapping[int, Mapping[str, NDArray[Any]]]
-"""id of a record -> per_user.npz"""
-
-
-def _ranks(methods: Iterable[Method]) -> tuple[_Known, list[str]]:
-    """The ranks of every record, and the sentences about those that cannot be read."""
-    found, problems = {}, []
-    for method in methods:
-        for record in method.records:
-            try:
-                found[id(record)] = record.per_user
-            except SeqaugError as error:
-                problems.append(f"{error} {method.name} on {method.data} is shown without intervals.")
-    return found, problems
-
-
-def _scores(methods: Sequence[Method], known: _Known) -> Iterator[Scores]:
-    """Each method's metrics with intervals; methods of one data set and as many seeds are resampled together."""
-    groups: dict[tuple[str, int, int], list[Method]] = {}
-    for method in methods:
-        counts = [len(known[id(record)]["rank"]) if id(record) in known else 0 for record in method.records]
-        groups.setdefault((method.data, len(counts), min(counts) if len(set(counts)) == 1 else 0), []).append(method)
-    intervals: dict[int, dict[tuple[str, str], Estimate]] = {}
-    for (_, seeds, users), members in groups.items():
-        at_once = max(1, _AT_ONCE // (len(PARTS) * len(METRICS) * seeds * max(users, 1) * 8))
-        for begin in range(0, len(members) if users else 0, at_once):
-            part = members[begin : begin + at_once]
-            tables = np.stack([table for method in part for table in _tables(method, known)])
-            answers = iter(means(tables))
-            for method in part:
-                intervals[id(method)] = {(where, name): next(answers) for where in PARTS for name in METRICS}
-    for method in methods:
-        stored = [record.metrics for record in method.records]
-        estimates = intervals.get(id(method)) or {
-            (where, name): Estimate(float(np.mean([one[where][name] for one in stored])), None, None, "per_user.npz is missing")
-            for where in PARTS
-            for name in METRICS
-            if all(name in one.get(where, {}) for one in stored)
-        }
-        yield Scores(
-            method=method.name,
-            data=method.data,
-            seeds=method.seeds,
-            estimates=estimates,
-            valid={name: float(np.mean([one["valid"][name] for one in stored])) for name in stored[0].get("valid", {})},
-            seconds=float(np.mean([one["seconds"]["train"] for one in stored])),
-            epochs=float(np.mean([one["epochs"] for one in stored])),
-            devices=tuple(dict.fromkeys(f"{one['device']}, {_count(one['threads'], 'thread')}" for one in stored)),
-            note=next((str(one["note"]) for one in stored if one.get("note")), ""),
-        )
-
-
-def _tables(method: Method, known: _Known) -> Iterator[NDArray[np.float64]]:
-    for column in PARTS.values():
-        ranks = [known[id(record)] for record in method.records]
-        for name in METRICS:
-            yield np.stack([per_user(_by_name(one)[column], name) for one in ranks])
-
-
-def _by_name(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The columns of per_user.npz with the users in one order, whatever order a run had them in."""
-    order = np.argsort(stored["user"])
-    return {name: column[order] for name, column in stored.items()}
-
-
-def _reference(methods: Sequence[Method]) -> str | None:
-    """What the others are compared with: sasrec, for it is what an augmentation has to beat, else the first.
-
-    Of several the one that stands beside others on most data sets, then the best on validation. None where no data set has
-    two methods.
-    """
-    on: dict[str, list[str]] = {}
-    for method in methods:
-        on.setdefault(method.data, []).append(method.name)
-    beside = [method for method in methods if len(on[method.data]) > 1]
-    if not beside:
-        return None
-    candidates = [method for method in beside if method.first.recipe == BASELINE] or beside
-    count = {one.name: sum(other.name == one.name for other in candidates) for one in candidates}
-    most = [one for one in candidates if count[one.name] == max(count.values())]
-    return max(most, key=_valid).name if most[0].first.recipe == BASELINE else most[0].name
-
-
-def _valid(method: Method) -> float:
-    return float(np.mean([record.metrics.get("valid", {}).get(LADDER, 0.0) for record in method.records]))
-
-
-def _scored(methods: Iterable[Method], known: _Known) -> list[Scored]:
-    return [
-        Scored(method.name, method.data, record.seed, known[id(record)]["user"], known[id(record)]["rank"])
-        for method in methods
-        for record in method.records
-    ]
-
-
-def _comparison(methods: Sequence[Method], known: _Known, reference: str) -> Comparison:
-    return compared(
-        _scored(methods, known),
-        reference=reference,
-        methods=list(dict.fromkeys(method.name for method in methods)),
-        data=list(dict.fromkeys(method.data for method in methods)),
-        metrics=TABLE_METRICS,
-    )
-
-
-def _ladders(methods: Sequence[Method], known: _Known, scores: Sequence[Scores]) -> Iterator[Ladder]:
-    """One for each data set on which a floor and sasrec were run."""
-    for data in dict.fromkeys(method.data for method in methods):
-        there = [method for method in methods if method.data == data]
-        if not ({method.first.recipe for method in there} & set(FLOORS) and any(m.first.recipe == BASELINE for m in there)):
-            continue
-        estimates = {one.method: one.estimates["test", LADDER] for one in scores if one.data == data}
-        climbed = sorted(there, key=lambda method: estimates[method.name].value)
-        steps = [_step(lower, upper, known) for lower, upper in pairwise(climbed)]
-        yield Ladder(
-            data=data,
-            metric=LADDER,
-            rungs=tuple(
-                Rung(method.name, _kind(method), estimates[method.name], step)
-                for method, step in zip(climbed, [None, *_corrected(steps)], strict=True)
-            ),
-        )
-
-
-def _kind(method: Method) -> str:
-    recipe = method.first.recipe
-    return "floor" if recipe in FLOORS else BASELINE if recipe == BASELINE else "other methods"
-
-
-def _step(lower: Method, upper: Method, known: _Known) -> Difference | None:
-    """The higher rung minus the lower."""
-    found = compared(
-        _scored([lower, upper], known),
-        reference=lower.name,
-        methods=[upper.name, lower.name],
-        data=[lower.data],
-        metrics=[LADDER],
-    )
-    return found.cells[lower.data, LADDER, upper.name].difference
-
-
-def _corrected(steps: Sequence[Difference | None], level: float = 0.05) -> list[Difference | None]:
-    """Holm's correction over the steps of one ladder."""
-    tested = [index for index, step in enumerate(steps) if step is not None and step.p is not None]
-    found = list(steps)
-    for index, adjusted in zip(tested, holm([p for i in tested if (s := steps[i]) and (p := s.p) is not None]), strict=True):
-        step = steps[index]
-        assert step is not None
-        told = adjusted <= level and step.mean != 0
-        verdict: Verdict = ("better" if step.mean > 0 else "worse") if told else "not distinguishable"
-        found[index] = replace(step, adjusted=adjusted, verdict=verdict, seeds_needed=None)
-    return found
-
-
-def _grids(methods: Sequence[Method], scores: Sequence[Scores]) -> Iterator[Grid]:
-    """The largest family of each data set in which one value varies and every other is equal."""
-    estimates = {(one.method, one.data): one for one in scores}
-    for figure, symbol, path in GRIDS:
-        families: dict[tuple[str, str], dict[float, Method]] = {}
-        for method in methods:
-            resolved = method.first.resolved
-            leaves = {} if resolved is None else dict(_leaves(resolved["identity"]["recipe"]))
-            value = leaves.pop(path, None)
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                families.setdefault((method.data, repr(sorted(leaves.items()))), {})[float(value)] = method
-        for data in dict.fromkeys(method.data for method in methods):
-            family = max((one for (where, _), one in families.items() if where == data), key=len, default={})
-            if len(family) < FEWEST_POINTS:
-                continue
-            points = []
-            for value in sorted(family):
-                found = estimates[family[value].name, data]
-                points.append((value, found.estimates["test", "hr@10"], len(found.seeds)))
-            yield Grid(figure, symbol, path, data, "hr@10", tuple(points))
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, value
-
-
 def _curve(method: Method, record: Record) -> Curve | None:
     events = record.events
     if not events:
@@ -315,7 +113,7 @@ def _curve(method: Method, record: Record) -> Curve | None:
         method=method.name,
         data=method.data,
         seed=record.seed,
-        monitor=str(record.metrics["protocol"].get("selection", {}).get("metric", LADDER)),
+        monitor=str(record.metrics["protocol"].get("selection", {}).get("metric", MONITOR)),
         stages=tuple(str(event.get("stage", "")) for event in events),
         losses=losses,
         records=records,
@@ -336,7 +134,7 @@ def _over(events: Iterable[Mapping[str, Any]], part: str, name: str) -> list[flo
     return [float((event.get(part) or {}).get(name, math.nan)) for event in events]
 
 
-def _hits(methods: Sequence[Method], known: _Known, *, hint: str | Path | None) -> tuple[list[Hits], dict[str, str]]:
+def _hits(methods: Sequence[Method], known: Known, *, hint: str | Path | None) -> tuple[list[Hits], dict[str, str]]:
     """Hits by length of history and by popularity of the target, and why there are none where the data is not here."""
     found, missing = [], {}
     for data in dict.fromkeys(method.data for method in methods):
@@ -356,16 +154,18 @@ def _hits(methods: Sequence[Method], known: _Known, *, hint: str | Path | None) 
             into = bins(counts)
             values = {}
             for method in there:
-                columns = [known[id(record)] for record in method.records]
-                ranks = []
-                for column in columns:
-                    placed = np.empty(len(counts), dtype=np.int64)
-                    placed[[rows[name] for name in column["user"].tolist()]] = column["rank"]
-                    ranks.append(placed)
+                ranks = [_placed(known[id(record)], rows) for record in method.records]
                 for metric in ("hr@10", "ndcg@10"):
                     values[method.name, metric] = by_bin(counts, ranks, metric, into)
             found.append(Hits(data, what, tuple(into), values))
     return found, missing
+
+
+def _placed(stored: Mapping[str, NDArray[Any]], rows: Mapping[str, int]) -> NDArray[np.int64]:
+    """The ranks in the order of the data set's test users."""
+    found = np.empty(len(rows), dtype=np.int64)
+    found[[rows[name] for name in stored["user"].tolist()]] = stored["rank"]
+    return found
 
 
 def _split(methods: Sequence[Method], hint: str | Path | None) -> Split:
@@ -398,7 +198,7 @@ def _values(record: Record) -> Iterator[Provenance]:
     assert resolved is not None
     text, own = _recipe_text(record)
     known = tags(text, resolved["origins"], own=own)
-    for path, value in _leaves(resolved["values"]):
+    for path, value in leaves(resolved["values"]):
         if path in known:
             tag = known[path]
             yield Provenance(path, value, resolved["origins"][path], tag.source, tag.detail)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import SeqaugError
 from ..evaluation.intervals import Estimate
+from ..evaluation.metrics import METRICS
 from ..report.contents import Closeness
 from ..report.svg import embedded
 from .folder import read_json
@@ -42,12 +43,27 @@ def runs_in(folder: Path) -> Source:
     if not folder.is_dir():
         raise SeqaugError(f"{folder} is a file: a run folder, or a folder of runs, was expected.")
     if (folder / "metrics.json").exists() or (folder / "resolved.json").exists():
-        return Source((read_record(folder),))
-    if (folder / "matrix.json").exists():
-        return _of_a_matrix(folder)
-    if (folder / "result.json").exists():
-        return _of_a_reproduction(folder)
-    return _below(folder)
+        source = Source((read_record(folder),))
+    elif (folder / "matrix.json").exists():
+        source = _of_a_matrix(folder)
+    elif (folder / "result.json").exists():
+        source = _of_a_reproduction(folder)
+    else:
+        source = _below(folder)
+    for record in source.records:
+        _check(record)
+    return source
+
+
+def _check(record: Record) -> None:
+    """Raises SeqaugError where a result lacks what every run of seqaug writes."""
+    found = record.metrics
+    missing = [key for key in ("best_epoch", "epochs", "seconds", "valid", "test_unseen") if key not in found]
+    missing += [f"data.{key}" for key in ("sha256", "users", "items", "actions") if key not in found["data"]]
+    missing += [f"seconds.{key}" for key in ("train", "evaluate", "per_epoch") if key not in found.get("seconds", {})]
+    missing += [f"test.{name}" for name in METRICS if name not in found["test"]]
+    if missing:
+        raise SeqaugError(f"{record.folder / 'metrics.json'} is not the result of a run: it has no {', '.join(missing)}.")
 
 
 def _below(folder: Path) -> Source:

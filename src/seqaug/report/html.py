@@ -58,8 +58,10 @@ def numbers(value: float | None, low: float | None = None, high: float | None = 
     """Markup of a cell: a number, its interval below it; a dash where nothing is known."""
     if value is None:
         return "–"
-    interval = "" if low is None or high is None else f"{low:.{decimals}f} – {high:.{decimals}f}"
-    return cell(f"{value:.{decimals}f}", interval)
+    interval = ""
+    if low is not None and high is not None:
+        interval = f"{low:.{decimals}f}{' – ' if low >= 0 else ' to '}{high:.{decimals}f}"
+    return cell(f"{value:.{decimals}f}".replace("-", "−"), interval.replace("-", "−"))
 
 
 def table(
