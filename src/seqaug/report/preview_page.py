@@ -109,9 +109,9 @@ def preview_page(preview: Preview) -> str:
 
 
 def _header(preview: Preview, title: str) -> str:
-    cautions = [*([] if preview.trained else [preview.weights]), *preview.notes]
+    cautions = [*([] if preview.trained else [_capital(preview.weights)]), *preview.notes]
     lead = "What the augmenters make of sequences: the original beside every view."
-    lead += f" {preview.weights}" if preview.trained else ""
+    lead += f" {_capital(preview.weights)}" if preview.trained else ""
     notes = f'<div class="notes"><h2>Before you read on</h2>{listed(cautions)}</div>' if cautions else ""
     cards = "".join(_card(*one) for one in _cards(preview))
     return (
