@@ -109,20 +109,7 @@ class MatrixProgress:
     def _epoch(self, row: Row, event: Epoch) -> None:
         if self._live is not None:
             return
-        report = event.report
-        line = epoch_line(
-            stage=report.stage,
-            epoch=report.epoch + 1,
-            epochs=report.epochs,
-            losses=report.losses,
-            records=report.records,
-            valid=report.valid,
-            improved=report.improved,
-            stopping=report.stopping,
-            seconds=report.seconds_train + report.seconds_valid,
-            monitor=event.monitor,
-            verbose=self.output.verbose,
-        )
+        line = epoch_line(event.report, event.monitor, verbose=self.output.verbose)
         self.output.tell(f"{row.label}: {line}")
 
     def _ended(self, row: Row, event: Ended, now: float) -> None:

@@ -86,21 +86,7 @@ class Training:
             best = f" (best {self.best[0]:.4f}, epoch {self.best[1]})" if self.best and not report.improved else ""
             self._value = f"{value:.4f}{best}"
         if self._bar is None:
-            self.output.tell(
-                epoch_line(
-                    stage=report.stage,
-                    epoch=report.epoch + 1,
-                    epochs=report.epochs,
-                    losses=report.losses,
-                    records=report.records,
-                    valid=report.valid,
-                    improved=report.improved,
-                    stopping=report.stopping,
-                    seconds=report.seconds_train + report.seconds_valid,
-                    monitor=self.monitor,
-                    verbose=self.output.verbose,
-                )
-            )
+            self.output.tell(epoch_line(report, self.monitor, verbose=self.output.verbose))
         else:
             self._move(report.stage, report.epoch + 1, report.epochs, 0.0)
 
@@ -134,31 +120,20 @@ class Training:
         self._bar.update(self._task, completed=done, epoch=shown, loss=self._loss, value=self._value, left=left)
 
 
-def epoch_line(
-    *,
-    stage: str,
-    epoch: int,
-    epochs: int,
-    losses: Mapping[str, float],
-    records: Mapping[str, float],
-    valid: Mapping[str, float] | None,
-    improved: bool,
-    stopping: bool,
-    seconds: float,
-    monitor: str,
-    verbose: bool,
-) -> str:
+def epoch_line(report: EpochReport, monitor: str, *, verbose: bool) -> str:
     """One epoch in one line: the losses, the validation metric ("*" where it is the best so far), the seconds."""
+    epoch, epochs, seconds = report.epoch + 1, report.epochs, report.seconds_train + report.seconds_valid
     words = [f"epoch {epoch:>{len(str(epochs))}}/{epochs}"]
-    if stage != "main":
-        words[0] = f"{stage} {words[0]}"
-    words += [f"{name} {value:.4f}" for name, value in losses.items()]
-    words += [f"{name} {value:.3f}" for name, value in records.items()]
-    if valid is not None:
-        shown = valid if verbose else {monitor: valid[monitor]}
-        words += [f"{name} {value:.4f}{'*' if improved and name == monitor else ''}" for name, value in shown.items()]
+    if report.stage != "main":
+        words[0] = f"{report.stage} {words[0]}"
+    words += [f"{name} {value:.4f}" for name, value in report.losses.items()]
+    words += [f"{name} {value:.3f}" for name, value in report.records.items()]
+    if report.valid is not None:
+        shown = report.valid if verbose else {monitor: report.valid[monitor]}
+        best = {monitor} if report.improved else set()
+        words += [f"{name} {value:.4f}{'*' if name in best else ''}" for name, value in shown.items()]
     words.append(f"{seconds:.1f} s")
-    if stopping and epoch < epochs:
+    if report.stopping and epoch < epochs:
         words.append("stopping: no better validation for a while")
     elif epoch < epochs:
         words.append(f"at most {seconds_text(seconds * (epochs - epoch))} left")

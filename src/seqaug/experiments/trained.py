@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,17 @@ from ..recipes.assemble import assembly_of
 from ..recipes.plan import Plan, plan_from
 from .environment import chosen_device
 from .folder import read_json
+from .prepare import plugins_of, recipe_identity
 
 __all__ = ["Trained", "trained"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """A run's assembly with its best weights, on `device`. metrics: the content of metrics.json. seed: the run's."""
+    """A run's assembly with its best weights, on `device`.
+
+    metrics: the content of metrics.json. seed: the run's. notes: what the installed software makes of the recipe differently.
+    """
 
     folder: Path
     plan: Plan
@@ -35,6 +39,7 @@ class Trained:
     seed: int
     metrics: Mapping[str, Any]
     device: torch.device
+    notes: tuple[str, ...]
 
 
 def trained(folder: Path, *, data: str | None = None, device: str = "cpu", threads: int | None = None) -> Trained:
@@ -62,9 +67,22 @@ def trained(folder: Path, *, data: str | None = None, device: str = "cpu", threa
     asked, seed = request["data"], int(request["seed"])
     loaded = find_by_hash(asked["sha256"], hint=data or asked["reference"], options=asked["options"])
     plan, split = plan_from(resolved["values"]), leave_one_out(loaded.sequences)
+    notes = tuple(_changes(resolved["identity"], plan))
     assembly = assembly_of(plan, split, seed=seed, device=chosen)
     try:
         assembly.model.load_state_dict(load_file(weights))
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise SeqaugError(f"{weights} does not fit the recipe of the run: {str(error).strip().splitlines()[0]}") from error
-    return Trained(folder, plan, loaded, split, assembly, seed, stored, chosen)
+        problem = f"{weights} does not fit the recipe of the run: {str(error).strip().splitlines()[0]}"
+        raise SeqaugError("\n  ".join([problem, *notes])) from error
+    return Trained(folder, plan, loaded, split, assembly, seed, stored, chosen, notes)
+
+
+def _changes(identity: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    """What the installed software makes of the recipe differently from the run."""
+    if identity["recipe"] != recipe_identity(plan):
+        yield "the installed seqaug resolves the recipe to other values than the run had (compare resolved.json)."
+    plugins = plugins_of(plan)
+    for path, then in identity["plugins"].items():
+        known = plugins.get(path)
+        if known is None or not then.endswith(known["sha256"]):
+            yield f"{path}: the source of this plugin has changed since the run."
