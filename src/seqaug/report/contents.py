@@ -10,7 +10,19 @@ from ..evaluation.comparison import Comparison, Difference
 from ..evaluation.hits import Bin
 from ..evaluation.intervals import Estimate
 
-__all__ = ["Contents", "Curve", "Grid", "Hits", "Ladder", "Provenance", "RecipeValues", "RunFacts", "Rung", "Scores"]
+__all__ = [
+    "Closeness",
+    "Contents",
+    "Curve",
+    "Grid",
+    "Hits",
+    "Ladder",
+    "Provenance",
+    "RecipeValues",
+    "RunFacts",
+    "Rung",
+    "Scores",
+]
 
 
 @dataclass(frozen=True, slots=True)

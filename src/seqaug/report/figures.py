@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from ..evaluation.intervals import Estimate
 from .axes import Axis, axis
-from .svg import COLOURS, coordinates, document, element, shape, text, text_width, wrapped
+from .svg import COLOURS, coordinates, document, element, shape, text, text_width, wrapped, written
 
 __all__ = ["Bars", "ForestRow", "Level", "Series", "bar_chart", "bars_of", "forest", "line_chart", "scatter"]
 
@@ -385,7 +384,8 @@ def _axes(field: _Field, x_label: str, y_label: str) -> list[str]:
         if x - half > taken:
             parts.append(text(min(x, field.right + 10 - half), field.bottom + 17, label, anchor="middle"))
             taken = x + half + 6
-    parts.append(text((field.left + field.right) / 2, field.bottom + 35, x_label, anchor="middle"))
+    if x_label:
+        parts.append(text((field.left + field.right) / 2, field.bottom + 35, x_label, anchor="middle"))
     return parts
 
 
@@ -500,7 +500,7 @@ def _horizontal(
 def _bar(x: float, y: float, width: float, height: float, place: int, words: str) -> str:
     return element(
         "rect",
-        element("title", escape(words)),
+        element("title", written(words)),
         x=x,
         y=y,
         width=max(width, 0.5),
@@ -512,7 +512,7 @@ def _bar(x: float, y: float, width: float, height: float, place: int, words: str
 
 def _verdict_mark(verdict: str | None, x: float, y: float, hue: int, words: str) -> str:
     """Above, below, or hollow: the shape says what the hue says."""
-    title = element("title", escape(words))
+    title = element("title", written(words))
     if verdict in ("better", "worse"):
         up = -1 if verdict == "better" else 1
         corners = [(x, y + up * 7), (x + 6, y - up * 5), (x - 6, y - up * 5)]

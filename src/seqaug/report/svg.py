@@ -26,6 +26,7 @@ __all__ = [
     "text",
     "text_width",
     "wrapped",
+    "written",
 ]
 
 COLOURS = 8
@@ -87,22 +88,22 @@ def number(value: float) -> str:
 
 def element(tag: str, content: str = "", **attributes: str | float | None) -> str:
     """One element. content: markup. Attributes are escaped; `class_` is "class", "_" else "-"; None leaves an attribute out."""
-    written = "".join(
-        f' {name.rstrip("_").replace("_", "-")}="{escape(value if isinstance(value, str) else number(value))}"'
+    pairs = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{written(value) if isinstance(value, str) else number(value)}"'
         for name, value in attributes.items()
         if value is not None
     )
-    return f"<{tag}{written}>{content}</{tag}>" if content else f"<{tag}{written}/>"
+    return f"<{tag}{pairs}>{content}</{tag}>" if content else f"<{tag}{pairs}/>"
 
 
 def text(x: float, y: float, words: str, *, class_: str | None = None, anchor: str | None = None) -> str:
     """A line of text, escaped, on the base line (x, y)."""
-    return element("text", escape(_plain(words)), x=x, y=y, class_=class_, text_anchor=anchor)
+    return element("text", written(words), x=x, y=y, class_=class_, text_anchor=anchor)
 
 
 def shape(place: int, x: float, y: float, *, size: float = 3, class_: str, title: str = "") -> str:
     """The mark of the group `place` (from 0): circle, square, triangle, diamond in turn, after every eight hues."""
-    content = element("title", escape(_plain(title))) if title else ""
+    content = element("title", written(title)) if title else ""
     which = (place // COLOURS) % 4
     if which == 0:
         return element("circle", content, cx=x, cy=y, r=size, class_=class_)
@@ -122,7 +123,7 @@ def coordinates(pairs: Iterable[tuple[float, float]]) -> str:
 
 def document(parts: Iterable[str], *, width: float, height: float, title: str, standalone: bool) -> str:
     """The <svg> around `parts`. standalone: with its own rules and ground, so that the string is a whole .svg file."""
-    inside = element("title", escape(_plain(title)))
+    inside = element("title", written(title))
     if standalone:
         inside += element("style", STYLE) + element("rect", width=width, height=height, class_="ground")
     return element(
@@ -157,6 +158,11 @@ def embedded(picture: str) -> str | None:
         if one.tag.endswith("style") and one.text != STYLE:
             return None
     return re.sub(r"<style>.*?</style>", "", picture, flags=re.DOTALL)
+
+
+def written(words: str) -> str:
+    """Words as markup: escaped, and without the control characters that XML cannot hold."""
+    return escape(_plain(words))
 
 
 def text_width(words: str, size: float = 12) -> float:
