@@ -190,6 +190,25 @@ def test_a_folder_that_is_called_like_a_recipe_does_not_hide_the_recipe(small: S
     assert small().exit_code == 0
 
 
+def test_made_up_items_are_printed_however_few_rows_are_asked_for(seqaug: Seqaug, toy: str) -> None:
+    values = ["data.max_length=8", "items.dim=64", "encoders.main.inner=8", "training.batch_size=16", "training.epochs=1"]
+    values += [f"stages.{stage}.epochs=1" for stage in range(3)] + ["stages.1.min_length=4", "diffusions.main.span=2"]
+    values += ["diffusions.main.schedule.steps=10", "rewriters.prefixes.steps=2"]
+    words = [word for value in values for word in ("-s", value)]
+    done = seqaug("run", "diffuasr", "--data", toy, "--device", "cpu", "--out", "r", *words)
+    assert done.exit_code == 0, done.output
+    found = document(seqaug("preview", "r", "--sample", "30", "--json"))
+    user = max((one for one in found["shown"] if one["made_up"] == 2), key=lambda one: len(one["original"]))
+    lines = seqaug("preview", "r", "--user", user["user"], "--rows", "1").stdout.splitlines()
+    hidden = len(user["original"]) - 3
+    assert hidden > 0 and f"{hidden} earlier rows are not shown: --rows 0 shows all" in lines
+    shown = [
+        line.split() for line in lines if line.startswith("made") or line.strip().startswith(str(user["training_items"] - 1))
+    ]
+    titles = [item["item"] for item in user["original"]]
+    assert shown == [["made", titles[0]], ["made", titles[1]], [str(user["training_items"] - 1), titles[-1]]]
+
+
 # ---- terminals ----
 
 

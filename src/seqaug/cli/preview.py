@@ -186,6 +186,7 @@ MARKS = {
     "!": "the user takes this item later",
     "<": "the user had this item before",
     "0.71": "cosine to the item that was there",
+    "another sequence": "is set so that both end together",
 }
 
 
@@ -250,12 +251,13 @@ class _Printer:
         self.line(f"user {user.user}: {user.described(preview)}", style="bold")
         for part in self.parts(names) or [[]]:
             found = rows(user, part)
-            cut = max(len(found) - self.most_rows, 0) if self.most_rows else 0
-            if cut:
-                changed = sum(row.changed for row in found[:cut])
+            earlier, latest = (found[: -self.most_rows], found[-self.most_rows :]) if self.most_rows else ([], found)
+            hidden = [row for row in earlier if row.place != 0]  # made-up items come first, and are what there is to see
+            if hidden:
+                changed = sum(row.changed for row in hidden)
                 of_them = f" ({changed} of them changed)" if changed else ""
-                self.line(f"{cut} earlier rows are not shown{of_them}: --rows 0 shows all", style="dim")
-            self.table(preview, user, part, found[cut:])
+                self.line(f"{len(hidden)} earlier rows are not shown{of_them}: --rows 0 shows all", style="dim")
+            self.table(preview, user, part, [*(row for row in earlier if row.place == 0), *latest])
         told = {name: view.representation for name, view in user.views.items() if view.representation is not None}
         if told:
             from ..report.preview import cosine_text
@@ -301,8 +303,8 @@ class _Printer:
         if one is None:
             self.used.add("-")
             return "-", "red"
-        if one.what == "kept":
-            self.used.add(".")
+        if one.what in ("kept", "other"):
+            self.used.add("." if one.what == "kept" else "another sequence")
         if one.what in ("kept", "masked", "other"):
             text = {"kept": ".", "masked": "[MASK]"}.get(one.what) or self.shortened(preview.title(one.item), width)
             return text, {"kept": "dim", "masked": "magenta"}.get(one.what, "")

@@ -40,11 +40,11 @@ _OWN = """
 .beside tr.chosen>*{background:var(--warn-faint)}
 .beside tr.chosen th{font-weight:620}
 .beside td.kept{color:var(--soft);opacity:.75}
-.beside td.out,.beside .later{color:var(--worse)}
+.beside td.out{color:var(--soft);font-style:italic}
 .beside td.new{font-weight:560;color:var(--accent)}
 .beside td.in{font-weight:560;color:var(--better)}
 .beside td small{font-weight:400;white-space:normal}
-.beside .later{font-weight:620}
+.beside .later{font-weight:620;color:var(--worse)}
 .bar{display:inline-block;width:3.2rem;height:.42rem;margin-left:.5rem;vertical-align:.12em;background:var(--line);
 border-radius:99px;overflow:hidden}
 .bar i{display:block;height:100%;background:var(--soft)}
@@ -206,6 +206,7 @@ def _key(found: Sequence[Row]) -> str:
         ("grey: the original item", "kept" in kinds),
         ("coloured: another item", bool(kinds & {"replaced", "inserted", "moved"})),
         ("cosine: to the item that was there", "replaced" in kinds),
+        ("another sequence: set so that both end together", "other" in kinds),
     ]
     words = [text for text, wanted in said if wanted]
     return listed(words, class_="key")
