@@ -160,6 +160,12 @@ def test_only_numbers_that_say_something_are_in_the_table() -> None:
     assert not {NUMBERS["masked"], NUMBERS["moved"], NUMBERS["restored"]} & set(table)
 
 
+def test_a_share_that_is_nought_is_shown_where_it_is_a_finding() -> None:
+    table = dict(table_of_numbers([facts("a.negative", [augmented([2, 3], [2, 4], selected=(False, True))], negative=True)]))
+    assert table[NUMBERS["identity_rate"]] == ["0.0 %"] and table[NUMBERS["in_history"]] == ["0.0 %"]
+    assert NUMBERS["masked"] not in table and NUMBERS["equal_views"] not in table
+
+
 def test_the_verdict_on_hard_negatives_counts_the_false_ones() -> None:
     one = augmented([2, 3, 4], [6, 1, 4], selected=(True, True, False))
     found = verdicts(preview({"a.negative": one}))
@@ -241,6 +247,16 @@ def test_the_page_needs_nothing_but_itself() -> None:
     page = preview_page(preview(VIEWS))
     assert not re.search(r"<script|<link|<img|src=|url\(|@import|https?://", page)
     assert "default-src 'none'" in page and "prefers-color-scheme:dark" in page.replace(": ", ":")
+
+
+def test_the_page_has_the_numbers_over_all_sequences_and_what_they_say() -> None:
+    found = preview({"a.negative": augmented([2, 3, 4], [6, 1, 4], selected=(True, True, False), confidence=(0.9, 0.7, 0.2))})
+    page = preview_page(found)
+    for label, texts in table_of_numbers(found.views):
+        assert re.search(rf">{re.escape(label)}</th>\s*<td[^>]*>{re.escape(texts[0])}</td>", page), label
+    text = read(page)
+    assert "Over 1 of 9 users" in text and [said for said in verdicts(found) if said not in text] == []
+    assert re.search(r"False negatives\s*50\.0 %", text)
 
 
 def test_the_page_is_a_function_of_the_preview() -> None:

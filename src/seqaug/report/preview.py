@@ -75,6 +75,9 @@ MEANINGS: Mapping[str, str] = {
 OF_WORDS = ("restored", "representation")
 """Those that say something of a view without items of its own."""
 
+TELLING_AT_ZERO = ("identity_rate", "similarity", *OF_WORDS, "later_true", "in_history")
+"""Those of which a nought is a finding. Others that are nought everywhere are of edits that the recipe does not make."""
+
 DRIFTS = ("popularity_drift", "percentile_drift")
 COSINES = ("similarity", "representation")
 CONFIDENCES = ("confidence_selected", "confidence_elsewhere")
@@ -312,7 +315,7 @@ def table_of_numbers(views: Sequence[ViewFacts]) -> list[tuple[str, list[str]]]:
     found = []
     for name, label in NUMBERS.items():
         values = [getattr(view.numbers, name) if view.words is None or name in OF_WORDS else None for view in views]
-        if any(value is not None and (value or name in OF_WORDS) for value in values):
+        if any(value is not None and (value or name in TELLING_AT_ZERO) for value in values):
             found.append((label, [number_text(name, value) for value in values]))
     return found
 

@@ -53,10 +53,10 @@ tr.chosen .bar i{background:var(--warn)}
 font-size:.86rem;color:var(--soft)}
 @media (max-width:34rem){
 .numbers th{white-space:normal}
-.numbers tbody th{min-width:6.2rem}
+.numbers tbody th{min-width:8.6rem;max-width:none}
 .numbers th,.numbers td{padding-left:.3rem;padding-right:.3rem}
 .key{gap:0 1rem;line-height:1.4}
-.beside table,.beside tbody,.beside th,.beside td{display:block;width:auto;min-width:0;border:0;padding:0}
+.beside table,.beside tbody,.beside tbody th,.beside td{display:block;width:auto;min-width:0;max-width:none;border:0;padding:0}
 .beside thead,.beside td.kept,.beside td.nothing{display:none}
 .beside tr{display:grid;grid-template-columns:2rem minmax(0,1fr) auto;gap:0 .5rem;padding:.4rem .5rem;
 border-bottom:1px solid var(--line)}
