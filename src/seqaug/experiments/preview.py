@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core.assembly import Assembly
-from ..core.seeds import derived
+from ..core.seeds import Generators
 from ..data.batch import Batch
 from ..data.samples import Samples
 from ..data.split import Split
@@ -198,7 +198,7 @@ class _Sequences:
             users = users[lengths >= 2]
         # The rows of a user's prefixes lie one after the other, the shortest first.
         rows = torch.cumsum(lengths[users] - 1, 0) - 1 if samples.kind == "prefixes" else torch.arange(len(users))
-        order = torch.randperm(len(users), generator=torch.Generator().manual_seed(derived(seed, "preview", "order")))
+        order = torch.randperm(len(users), generator=Generators().get("order", seed, "preview"))
         self.users, self.rows = users[order], rows[order]
 
     def __len__(self) -> int:
