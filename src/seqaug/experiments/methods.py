@@ -129,6 +129,7 @@ def _changes(record: Record) -> dict[str, str]:
     """What somebody changed in the recipe, by path: "contrast.weight=0.2", "gaussian", "w/o k_noise"."""
     if record.resolved is None:
         return {}
+    values = dict(_places(record.resolved["values"]))
     found = {}
     for path, origin in record.resolved.get("origins", {}).items():
         if origin in _OF_THE_RECIPE or origin.startswith("variant "):
@@ -136,8 +137,7 @@ def _changes(record: Record) -> dict[str, str]:
         if origin.startswith("ablation "):
             found[origin] = origin.removeprefix("ablation ")
             continue
-        keys = path.split(".")
-        value = _at(record.resolved["values"], keys)
+        keys, value = path.split("."), values.get(path)
         text = value if isinstance(value, str) else _text(value)
         found[path] = text if keys[-1] == "use" else f"{'.'.join(keys[-2:])}={text}"
     return found
@@ -173,10 +173,13 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value if isinstance(value, str | int | float | bool | None) else _text(value)
 
 
-def _at(value: Any, keys: Sequence[str]) -> Any:
-    for key in keys:
-        value = value[int(key)] if isinstance(value, list) else value[key]
-    return value
+def _places(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted path, value) of everything in tables and lists, they themselves included."""
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        place = f"{path}.{key}" if path else str(key)
+        yield place, one
+        yield from _places(one, place)
 
 
 def _text(value: Any) -> str:
