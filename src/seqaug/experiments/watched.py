@@ -88,7 +88,8 @@ def watching(assembly: Assembly, samples: Samples) -> Iterator[Watch]:
     was_training = model.training
     watched: list[tuple[Any, str]] = []
     try:
-        for path, plugin in assembly.plugins.items():
+        once = {id(plugin): (path, plugin) for path, plugin in assembly.plugins.items()}  # one may stand in two places
+        for path, plugin in once.values():
             for method in ("select", "sample") if path.startswith("augmenters.") else ():
                 if callable(getattr(plugin, method, None)) and _replaced(plugin, method, watch):
                     watched.append((plugin, method))
