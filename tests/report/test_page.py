@@ -204,6 +204,20 @@ def test_a_line_is_not_drawn_across_stages() -> None:
     assert lengths == [1, 2] * 3, "validation, a loss and a record, each in two pieces"
 
 
+def test_a_hue_means_one_method_in_all_charts_of_a_data_set() -> None:
+    contents = everything(("worst", "best", "floor"), seeds=(0,))
+    valid = {"worst": 0.1, "best": 0.3, "floor": 0.5}
+    ranked = [replace(one, valid=dict.fromkeys(METRICS, valid[one.method])) for one in contents.scores]
+    ranked[2] = replace(ranked[2], epochs=0.0, seconds=0.0)
+    curves = [curve for curve in contents.curves if curve.method != "floor"]
+    found = {one.id: one.body for one in sections(replace(contents, scores=ranked, curves=curves))}
+    for section in ("curves", "seconds", "hits"):
+        names = re.findall(r"<text[^>]*>(worst|best|floor) †</text>", found[section])
+        kinds = 3 if section == "hits" else 2
+        assert names[:kinds] == ["best", "worst", "floor"][:kinds], "trained before untrained, the best on validation first"
+        assert names[kinds : 2 * kinds] == names[:kinds]
+
+
 def test_seconds_say_what_a_metric_costs() -> None:
     (section,) = (one for one in sections(everything()) if one.id == "seconds")
     words = Markup(section.body).text

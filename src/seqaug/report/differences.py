@@ -145,9 +145,8 @@ def ladder(contents: Contents) -> Section | None:
         return None
     body = paragraph(
         "What a method adds is what it has above the rungs below it: popularity, neighbours, and sasrec with a plain and "
-        "with a full "
-        "softmax loss. The order is that of the test values, so a step describes these runs; it is a finding only where "
-        "it says yes."
+        "with a full softmax loss. The order is that of the test values, so a step describes these runs; it is a finding "
+        "only where it says yes."
     )
     return Section(
         "ladder", "A ladder of fair baselines", body + "".join(_one_ladder(one, contents) for one in contents.ladders)

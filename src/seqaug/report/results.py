@@ -39,8 +39,7 @@ def results(contents: Contents) -> Section:
     """The test metrics of every method with their intervals."""
     body = paragraph(
         "“Seen items kept” is the protocol of the papers and of RecBole: every item is a candidate. “Removed” takes the "
-        "items of the "
-        "user's history out of the ranking. The second is visibly easier; never compare across the two."
+        "items of the user's history out of the ranking. The second is visibly easier; never compare across the two."
     )
     if len({one.method for one in contents.scores}) == 1:
         return Section(
@@ -126,8 +125,7 @@ def protocol(contents: Contents) -> Section:
         words.append(sentence)
     words.append(
         "One held-out item a user: HR@k is 1 where its rank is at most k; NDCG@k is 1 / log₂(rank + 1) there; MRR@k is 1 "
-        "/ rank there. "
-        "Ties are counted against the model."
+        "/ rank there. Ties are counted against the model."
     )
     present = [key for key in MAY_DIFFER if any(key in run.metrics["protocol"] for run in contents.runs)]
     rows = [

@@ -53,7 +53,7 @@ li { margin: .2rem 0 }
 .card, table { font-variant-numeric: tabular-nums }
 .notes { background: var(--warn-faint); border-radius: var(--radius); padding: .9rem 1.25rem; margin: .9rem 0 0 }
 .notes h2 { font-size: .93rem; color: var(--warn); letter-spacing: 0; margin: 0 0 .2rem }
-.notes ul { margin: 0; font-size: .92rem; line-height: 1.5; max-width: 64rem }
+.notes ul { margin: 0; font-size: .92rem; line-height: 1.5; max-width: none }
 .body { display: grid; grid-template-columns: minmax(0, 1fr); gap: 1.5rem; padding-bottom: 2rem }
 nav h2 { margin: 0 0 .5rem }
 nav ol { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .1rem 1.2rem; font-size: .92rem }
@@ -127,7 +127,8 @@ _PHONE = """
   .cards { gap: .6rem }
   .card { flex: 1 1 calc(50% - .3rem); padding: .75rem .85rem }
   td.words { min-width: 10rem }
-  tbody th { white-space: normal; min-width: 5.5rem; max-width: 8.5rem }
+  tbody th { white-space: normal; overflow-wrap: normal; max-width: 9.5rem }
+  .narrow tbody th { max-width: none }
   .card .big { font-size: 1.6rem }
   dl.facts { grid-template-columns: minmax(0, 1fr); gap: 0 }
   dl.facts dd { margin: 0 0 .5rem }

@@ -12,7 +12,7 @@ from .figures import Series, line_chart
 from .html import Section, details, figures, numbers, paragraph, table
 from .svg import COLOURS
 from .tables import metric_text
-from .wording import CHOSEN_BY, bounds, duration, marked, shown, value_of
+from .wording import CHOSEN_BY, bounds, by_validation, duration, marked, shown, value_of
 
 __all__ = ["curves", "seconds"]
 
@@ -29,10 +29,10 @@ def curves(contents: Contents) -> Section | None:
     for data in dict.fromkeys(curve.data for curve in contents.curves):
         there = [curve for curve in contents.curves if curve.data == data]
         metric = there[0].monitor if single else CHOSEN_BY
-        order = _best_first(there, metric)
+        order = _with_curves(contents, there, data)
         drawn = []
         for begin in range(0, len(order), COLOURS):
-            lines = _lines(there, order[begin : begin + COLOURS], _values("valid", metric), contents)
+            lines = _lines(there, order[begin : begin + COLOURS], _values("valid", metric), contents, first=begin)
             if lines:
                 drawn.append(
                     line_chart(
@@ -51,8 +51,7 @@ def curves(contents: Contents) -> Section | None:
             parts.append(details(f"Losses and records on {data}", figures(losses)))
     body = paragraph(
         "A ring marks the epoch that was best on validation by the run's own monitor. Losses are unweighted means over "
-        "the batches of "
-        "an epoch; records are shares that plugins noted."
+        "the batches of an epoch; records are shares that plugins noted."
     )
     return Section("curves", "Learning curves", body + "".join(parts))
 
@@ -83,10 +82,11 @@ def _lines(
     values: Callable[[Curve], Sequence[float]],
     contents: Contents,
     x: Callable[[Curve], Sequence[float]] | None = None,
+    first: int = 0,
 ) -> list[Series]:
-    """A line for each stage of each run; those of a method share its hue and its place in the legend."""
+    """A line for each stage of each run; those of a method share its hue and its place in the legend. first: of the hues."""
     found = []
-    for place, method in enumerate(methods):
+    for place, method in enumerate(methods, start=first):
         named = False
         for curve in (one for one in those if one.method == method):
             known = values(curve)
@@ -134,13 +134,8 @@ def seconds(contents: Contents) -> Section | None:
         there = sorted((one for one in trained if one.data == data), key=lambda one: -value_of(one, CHOSEN_BY))
         those = [curve for curve in contents.curves if curve.data == data]
         unit, scale = _unit(max([*(curve.seconds[-1] for curve in those), *(one.seconds for one in there)]))
-        lines = _lines(
-            those,
-            _best_first(those, CHOSEN_BY)[:COLOURS],
-            _values("valid", CHOSEN_BY),
-            contents,
-            _times(scale),
-        )
+        order = _with_curves(contents, those, data)[:COLOURS]
+        lines = _lines(those, order, _values("valid", CHOSEN_BY), contents, _times(scale))
         drawn = []
         if lines:
             drawn.append(
@@ -154,12 +149,13 @@ def seconds(contents: Contents) -> Section | None:
                 )
             )
         if len(there) > 1:
-            drawn.append(_final(there[:COLOURS], unit, scale, data))
+            by_name = {one.method: one for one in there}
+            named = [name for name in by_validation(contents, data) if name in by_name][:COLOURS]
+            drawn.append(_final([by_name[name] for name in named], unit, scale, data))
         parts += [figures(drawn), _table(there, those, data)]
     body = paragraph(
         "Seconds are those of the training passes, without validation, of all starts of a run together. They compare only "
-        "between runs "
-        "on the same device with as many threads, and on a machine that did nothing else."
+        "between runs on the same device with as many threads, and on a machine that did nothing else."
     )
     return Section("seconds", "Quality for the time it takes", body + "".join(parts))
 
@@ -222,12 +218,10 @@ def _soon(curve: Curve, share: float = 0.95) -> float | None:
     )
 
 
-def _best_first(those: Sequence[Curve], metric: str) -> list[str]:
-    """The methods by their best validation."""
-    best: dict[str, float] = {}
-    for curve in those:
-        best[curve.method] = max(best.get(curve.method, -math.inf), _best(curve, metric))
-    return sorted(best, key=lambda name: -best[name])
+def _with_curves(contents: Contents, those: Sequence[Curve], data: str) -> list[str]:
+    """The methods that have a curve, in the order of all charts."""
+    known = {curve.method for curve in those}
+    return [name for name in by_validation(contents, data) if name in known]
 
 
 def _best(curve: Curve, metric: str) -> float:

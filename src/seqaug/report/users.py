@@ -9,7 +9,7 @@ from .contents import Contents, Hits
 from .figures import bar_chart, bars_of
 from .html import Section, details, figures, numbers, paragraph, table
 from .tables import metric_text
-from .wording import CHOSEN_BY, HEADLINE, marked
+from .wording import HEADLINE, by_validation, marked
 
 __all__ = ["hits"]
 
@@ -30,8 +30,7 @@ def hits(contents: Contents) -> Section | None:
     ]
     for one in contents.hits:
         names = list(dict.fromkeys(method for method, _ in one.values))
-        valid = {score.method: score.valid.get(CHOSEN_BY, 0.0) for score in contents.scores if score.data == one.data}
-        chosen = sorted(names, key=lambda name: -valid.get(name, 0.0))[:SHOWN]
+        chosen = [name for name in by_validation(contents, one.data) if name in names][:SHOWN]
         all_of = f"The numbers of all {len(names)} methods" if len(names) > len(chosen) else "The numbers"
         best = f" Drawn are the {len(chosen)} that are best on validation." if len(names) > len(chosen) else ""
         parts += [

@@ -11,6 +11,7 @@ __all__ = [
     "CHOSEN_BY",
     "HEADLINE",
     "bounds",
+    "by_validation",
     "data_of",
     "duration",
     "enumerated",
@@ -64,6 +65,15 @@ def marked(contents: Contents, method: str, data: str) -> str:
 def data_of(contents: Contents) -> list[str]:
     """The data sets in the order of the runs."""
     return list(dict.fromkeys(one.data for one in contents.scores))
+
+
+def by_validation(contents: Contents, data: str) -> list[str]:
+    """The methods on a data set: what was trained before what was not, the best on validation first.
+
+    Charts name them in this order, and its places give them their hues, so that a hue means one method throughout a section.
+    """
+    there = [one for one in contents.scores if one.data == data]
+    return [one.method for one in sorted(there, key=lambda one: (not one.epochs, -one.valid.get(CHOSEN_BY, 0.0)))]
 
 
 def value_of(one: Scores, metric: str) -> float:
