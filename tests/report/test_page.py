@@ -214,8 +214,9 @@ def test_a_hue_means_one_method_in_all_charts_of_a_data_set() -> None:
     for section in ("curves", "seconds", "hits"):
         names = re.findall(r"<text[^>]*>(worst|best|floor) †</text>", found[section])
         kinds = 3 if section == "hits" else 2
-        assert names[:kinds] == ["best", "worst", "floor"][:kinds], "trained before untrained, the best on validation first"
-        assert names[kinds : 2 * kinds] == names[:kinds]
+        # Trained before untrained, the best on validation first; the test value decides nothing.
+        assert names == ["best", "worst", "floor"][:kinds] * (len(names) // kinds)
+        assert len(names) == (kinds if section == "curves" else 2 * kinds), section
 
 
 def test_seconds_say_what_a_metric_costs() -> None:
