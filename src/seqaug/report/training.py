@@ -191,7 +191,7 @@ def _table(rows: Sequence[Scores], those: Sequence[Curve], data: str) -> str:
                 duration(one.seconds / one.epochs) if one.epochs else "–",
                 duration(sum(soon) / len(soon)) if soon else "–",
                 numbers(*bounds(one.estimates.get(("test", CHOSEN_BY)))),
-                f"{1000 * value / one.seconds:.3g}",
+                f"{1000 * value / one.seconds:#.3g}".rstrip("."),
                 escape("; ".join(one.devices)),
             ]
         )
