@@ -185,6 +185,23 @@ def test_a_folder_that_is_no_run_is_refused(seqaug: Seqaug, tmp_path: Path) -> N
     assert done.exit_code == 1 and "empty is not a run folder" in done.stderr
 
 
+def test_a_run_folder_that_is_not_there_is_no_recipe_of_an_unknown_name(seqaug: Seqaug) -> None:
+    done = seqaug("preview", "runs/simdiffrec-lost")
+    assert done.exit_code == 1 and "there is no run folder runs/simdiffrec-lost." in done.stderr
+    assert seqaug("preview", "own/recipe.toml").exit_code == 2
+
+
+def test_data_that_are_not_those_of_the_run_are_said_to_be_left_aside(
+    seqaug: Seqaug, finished: str, toy: str, tmp_path: Path
+) -> None:
+    assert seqaug("data", "import", toy, "--name", "kept").exit_code == 0
+    (tmp_path / "other.txt").write_text("1 2 3 4 5\n2 3 4 5 6\n")
+    found = document(seqaug("preview", finished, "--json", "--data", "other.txt"))
+    assert found["notes"][0].startswith("other.txt is not what the run used; kept is") and found["data"]["users"] == 30
+    assert "other.txt is not what the run used" in seqaug("preview", finished, "--data", "other.txt").stdout
+    assert not document(seqaug("preview", finished, "--json"))["notes"]
+
+
 def test_a_folder_that_is_called_like_a_recipe_does_not_hide_the_recipe(small: Seqaug, tmp_path: Path) -> None:
     (tmp_path / "simdiffrec").mkdir()
     assert small().exit_code == 0

@@ -77,6 +77,7 @@ def preview(ctx: click.Context, /, output: Output, subject: str, **options: Any)
     if folder is None:
         from ..recipes.load import load_recipe
 
+        _refuse_lost_folder(subject)
         load_recipe(subject)  # a slip of the pen is answered before torch is imported
     else:
         _refuse_changes(ctx, subject)
@@ -107,6 +108,15 @@ def _run_folder(subject: str) -> Path | None:
     if not path.is_dir() or (subject in recipe_names() and not (path / "resolved.json").exists()):
         return None
     return path
+
+
+def _refuse_lost_folder(subject: str) -> None:
+    """Raises SeqaugError where a path was given that neither is there nor ends as a recipe's file does."""
+    from ..errors import SeqaugError
+
+    path = Path(subject)
+    if len(path.parts) > 1 and path.suffix != ".toml" and not path.exists():
+        raise SeqaugError(f"there is no run folder {subject}.")
 
 
 def _refuse_changes(ctx: click.Context, subject: str) -> None:

@@ -47,8 +47,6 @@ def evaluate(folder: Path, *, data: str | None = None, device: str = "cpu", thre
     run = trained(Path(folder), data=data, device=device, threads=threads)
     folder, loaded, split, assembly, seed, stored = run.folder, run.loaded, run.split, run.assembly, run.seed, run.metrics
     notes = list(run.notes)
-    if data is not None and data not in (loaded.name, str(loaded.path), loaded.reference):
-        notes.append(f"{data} is not what the run used; {loaded.reference} is, and was taken.")
 
     valid = rank_held_out(assembly, split.valid, seed=seed, device=run.device)
     test = rank_held_out(assembly, split.test, seed=seed, device=run.device)

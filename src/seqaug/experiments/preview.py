@@ -48,7 +48,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Subject:
-    """What is previewed. weights: where they come from, a sentence."""
+    """What is previewed. weights: where they come from, a sentence. notes: what is not as it was when they were trained."""
 
     plan: Plan
     split: Split
@@ -57,6 +57,7 @@ class _Subject:
     device: torch.device
     trained: bool
     weights: str
+    notes: tuple[str, ...] = ()
 
     @property
     def samples(self) -> Samples:
@@ -83,7 +84,7 @@ def preview_run(
     run = trained(folder, data=data, device=device, threads=threads)
     epoch = f"epoch {run.metrics['best_epoch']} of {run.metrics['epochs']}"
     weights = f"trained: the best weights of {folder} ({epoch}, seed {run.seed})."
-    subject = _Subject(run.plan, run.split, run.assembly, run.loaded.name, run.device, True, weights)
+    subject = _Subject(run.plan, run.split, run.assembly, run.loaded.name, run.device, True, weights, run.notes)
     return _preview(subject, asked, run.seed)
 
 
@@ -107,7 +108,7 @@ def _preview(subject: _Subject, asked: Asked, own_seed: int) -> Preview:
         seed=seed,
         trained=subject.trained,
         weights=subject.weights,
-        notes=tuple(_notes(subject)),
+        notes=(*subject.notes, *_notes(subject)),
         over=looked.over,
         similarity_at_random=items.similarity_at_random if looked.over else None,
         views=looked.views,

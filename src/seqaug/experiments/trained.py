@@ -28,7 +28,8 @@ __all__ = ["Trained", "trained"]
 class Trained:
     """A run's assembly with its best weights, on `device`.
 
-    metrics: the content of metrics.json. seed: the run's. notes: what the installed software makes of the recipe differently.
+    metrics: the content of metrics.json. seed: the run's. notes: what is not as it was when the run was
+    made, or not as it was asked for; sentences.
     """
 
     folder: Path
@@ -68,6 +69,8 @@ def trained(folder: Path, *, data: str | None = None, device: str = "cpu", threa
     loaded = find_by_hash(asked["sha256"], hint=data or asked["reference"], options=asked["options"])
     plan, split = plan_from(resolved["values"]), leave_one_out(loaded.sequences)
     notes = tuple(_changes(resolved["identity"], plan))
+    if data is not None and data not in (loaded.name, str(loaded.path), loaded.reference):
+        notes += (f"{data} is not what the run used; {loaded.reference} is, and was taken.",)
     assembly = assembly_of(plan, split, seed=seed, device=chosen)
     try:
         assembly.model.load_state_dict(load_file(weights))
