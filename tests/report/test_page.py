@@ -172,6 +172,16 @@ def test_the_table_of_differences_is_laid_out_as_table_3_where_it_fits() -> None
 def test_verdicts_are_told_with_one_seed_and_with_several() -> None:
     several = Markup(page(everything())).text
     assert "not distinguishable, p" in several and "would tell" in several and "Holm" in several
+    assert "single seed" not in several
+    contents = everything(("one", "two"))
+    found = contents.comparison
+    assert found is not None
+    key = (EVIL, "hr@10", "two")
+    known = found.cells[key].difference
+    assert known is not None
+    single = replace(found.cells[key], difference=replace(known, p=None, adjusted=None))
+    mixed = replace(contents, comparison=replace(found, cells={**found.cells, key: single}))
+    assert "Where one of the two has a single seed" in Markup(page(mixed)).text
     alone = Markup(page(everything(seeds=(0,)))).text
     assert "With one seed no verdict is given" in alone and "not distinguishable, p" not in alone
 

@@ -32,6 +32,8 @@ def comparison(contents: Contents) -> Section | None:
         if found.compared
         else "paired by user. With one seed no verdict is given: another seed may turn a difference round."
     )
+    if found.compared and any(one.adjusted is None for one in differences):
+        told += " Where one of the two has a single seed, there is an interval over users and no verdict."
     body = paragraph(f"Each method minus {found.reference}, on the test part with seen items kept, {told}")
     body += _as_columns(found) if len(found.methods) <= BESIDE else _as_rows(found, contents)
     drawn = [_forest(found, rows, metric) for metric in HEADLINE if (rows := _rows(found, contents, metric))]
@@ -107,7 +109,7 @@ def _verdict(found: Difference) -> Iterator[str]:
     yield f"{found.verdict}, p {p_text(found.adjusted)}"
     if found.verdict == "not distinguishable":
         needed = found.seeds_needed
-        yield "no number of seeds would tell" if needed is None else f"{needed:,} seeds would tell"
+        yield "more seeds alone would not tell" if needed is None else f"{needed:,} seeds would tell"
 
 
 def _rows(found: Comparison, contents: Contents, metric: str) -> list[ForestRow]:

@@ -186,14 +186,13 @@ def bar_chart(
 ) -> str:
     """Grouped bars from 0 with error bars: upright, or `horizontal` with each category's name above its bars, for long names.
 
-    kinds: of each category, where there is one bar each: a hue and a place in the legend for each kind. decimals: of the values
-    written beside horizontal bars. height: of upright charts; horizontal ones are as high as they must
-    be.
+    kinds: of each category, where there is one bar each: a hue and a place in the legend for each kind, by name. decimals: of
+    the values written beside horizontal bars. height: of upright charts; horizontal ones are as high as they must be.
     """
     assert all(len(one.values) == len(categories) for one in bars), "every category has one value of each kind"
     values = [bound for one in bars for bounds in (one.values, one.low, one.high) for bound in bounds or ()]
     assert not kinds or (len(bars) == 1 and len(kinds) == len(categories)), "a kind for each single bar"
-    hues = {kind: place for place, kind in enumerate(dict.fromkeys(kinds))}
+    hues = {kind: place for place, kind in enumerate(sorted(set(kinds)))}
     entries = [(one.name, place) for place, one in enumerate(bars)] if len(bars) > 1 else list(hues.items())
     parts, top = _head(title, width, entries, lines=False)
     draw = _horizontal if horizontal else _upright

@@ -76,8 +76,8 @@ _CONTENT = """
 .caption { color: var(--soft); font-size: .86rem; line-height: 1.45; margin: 1.2rem 0 .2rem; max-width: none }
 .scroll { overflow-x: auto; margin: 0 0 1.2rem }
 table { border-collapse: collapse; font-size: .88rem; line-height: 1.4; min-width: 100% }
-th, td { padding: .42rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; font-weight: 400 }
-th, td { white-space: nowrap }
+th, td { padding: .42rem .55rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top }
+th, td { font-weight: 400; white-space: nowrap }
 th:first-child, td:first-child { padding-left: 0 }
 th:last-child, td:last-child { padding-right: 0 }
 thead th { color: var(--soft); font-size: .82rem; vertical-align: bottom; white-space: normal }
