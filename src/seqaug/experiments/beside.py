@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.catalog import KNOWN
 from ..errors import SeqaugError
 from ..evaluation.comparison import Comparison, compared
 from ..evaluation.fidelity import deviation
@@ -36,7 +37,8 @@ def reproduced(reproduction: Reproduction, done: Done, failed: Sequence[Failed])
     """What a reproduction found. done: the finished runs by (column, data, seed). Raises SeqaugError where they do not fit."""
     assert reproduction.cut is not None
     found, request = reproduction.artefact, reproduction.request
-    cells = tuple(_cells(reproduction, done))
+    others = _other_data(found, done)
+    cells = tuple(_cells(reproduction, done, others))
     comparison = _compared(reproduction, done)
     curves = {column.name: (column.curve, column.x) for column in found.columns if column.x is not None}
     near, figures = _closeness(reproduction, done) if found.name == "fig5" else ({}, {})
@@ -57,29 +59,46 @@ def reproduced(reproduction: Reproduction, done: Done, failed: Sequence[Failed])
         cells=cells,
         values=configuration,
         comparison=comparison,
-        printed=dict(_printed_differences(found, reproduction.data)),
+        printed=dict(_printed_differences(found, [data for data in reproduction.data if data not in others])),
         closeness=near,
         figures=figures,
         says=found.says,
-        notes=tuple(_notes(reproduction, cells, curves, configuration, comparison, failed)),
+        notes=(*others.values(), *_notes(reproduction, cells, curves, configuration, comparison, failed)),
         runs=tuple(_runs(reproduction, done)),
         failed=tuple(failed),
     )
 
 
-def _cells(reproduction: Reproduction, done: Done) -> Iterator[Cell]:
+def _other_data(found: Artefact, done: Done) -> dict[str, str]:
+    """What is called like a data set of the paper and is not it, with a sentence: the paper's numbers are of something else."""
+    others = {}
+    for (_, name, _), record in done.items():
+        if name in found.data and name in KNOWN and name not in others:
+            counts, known = record.metrics["data"], KNOWN[name].statistics
+            if any(counts[key] != getattr(known, key) for key in ("users", "items", "actions")):
+                size = f"{counts['users']:,} users, {counts['items']:,} items and {counts['actions']:,} actions"
+                others[name] = f"What ran as {name} has {size}. The paper's {name} is another, so its numbers are left out."
+    return others
+
+
+def _cells(reproduction: Reproduction, done: Done, others: Container[str]) -> Iterator[Cell]:
     found = reproduction.artefact
     for data in reproduction.data:
         for column in found.columns:
             records = {seed: done[column.name, data, seed] for seed in reproduction.seeds if (column.name, data, seed) in done}
             if records:
-                yield from _column_cells(found, column, data, records)
+                table = None if data in others else found.table
+                yield from _column_cells(found, column, data, records, table)
 
 
-def _column_cells(found: Artefact, column: Column, data: str, records: Mapping[int, Record]) -> Iterator[Cell]:
+def _column_cells(
+    found: Artefact, column: Column, data: str, records: Mapping[int, Record], table_of_paper: str | None
+) -> Iterator[Cell]:
     ranks = _aligned(list(records.values()))
     tables = np.stack([[per_user(rank, metric) for rank in ranks] for metric in found.metrics])
-    block = None if found.table is None or column.method is None else paper_blocks(found.table).get((data, column.method))
+    block = None
+    if table_of_paper is not None and column.method is not None:
+        block = paper_blocks(table_of_paper).get((data, column.method))
     for metric, table, interval in zip(found.metrics, tables, means(tables), strict=True):
         values = tuple(float(one) for one in table.mean(axis=1))
         paper = None if block is None else block[0].values.get(metric)

@@ -85,7 +85,8 @@ def sampled(histories: Histories, *, count: int = SEQUENCES, seed: int = 0) -> l
     long = [items for items in found if len(items) >= SHORTEST]
     if not long:
         raise DataError(f"no user has {SHORTEST} different training items, so there are no sequences to look at.")
-    chosen = np.random.default_rng(seed).permutation(len(long))[:count]
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(len(long))[:count]
     return [long[row] for row in chosen.tolist()]
 
 
