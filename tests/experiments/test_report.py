@@ -202,7 +202,8 @@ def test_where_the_data_is_not_on_the_machine_the_page_says_so_and_names_no_fold
     found = report(folder)
     assert not found.contents.hits and set(found.contents.no_data) == {"world"}
     words = read(found.path).text
-    assert "lengths and popularity are not known here" in words and str(tmp_path) not in words
+    assert "lengths and popularity are not known here, because no data set on the machine that made this page has" in words
+    assert str(tmp_path) not in words
 
 
 # ---- who is hit ----
@@ -421,6 +422,30 @@ def test_an_ablation_is_found_from_anywhere_and_what_it_lacks_is_counted(
     found = report(folder).contents
     assert len(found.runs) == 5
     assert "1 of the 6 runs of this matrix are not finished, or not here." in found.notes
+
+
+def test_two_names_of_one_run_in_an_ablation_are_said(ablation: Path, tmp_path: Path) -> None:
+    folder = tmp_path / ablation.name
+    shutil.copytree(ablation, folder)
+    matrix = json.loads((folder / "matrix.json").read_text())
+    for member in matrix["members"]:
+        member["folder"] = str(ablation.parent / Path(member["folder"]).name)
+    matrix["members"].append({**matrix["members"][0], "variant": "nothing exchanged"})
+    (folder / "matrix.json").write_text(json.dumps(matrix))
+    found = report(folder).contents
+    assert "nothing exchanged is the same run as simdiffrec: nothing was exchanged between them." in found.notes
+    assert "simdiffrec" in [one.method for one in found.scores] and len(found.runs) == 6
+
+
+def test_the_order_of_the_users_in_a_file_changes_nothing(some: Callable[..., Path]) -> None:
+    folder = some("softmax-0", "softmax-1", "bce-0", "bce-1")
+    before = report(folder).contents
+    path = folder / "softmax-1" / "per_user.npz"
+    with np.load(path) as stored:
+        turned = {name: stored[name][::-1] for name in stored.files}
+    np.savez(path, **turned)
+    after = report(folder).contents
+    assert page(replace(after, made=before.made)) == page(before)
 
 
 def test_figure_5_is_shown_with_its_numbers_where_it_was_made(some: Callable[..., Path]) -> None:

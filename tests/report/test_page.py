@@ -230,9 +230,11 @@ def test_a_hue_means_one_method_in_all_charts_of_a_data_set() -> None:
 
 
 def test_seconds_say_what_a_metric_costs() -> None:
-    (section,) = (one for one in sections(everything()) if one.id == "seconds")
+    contents = everything()
+    soon = [replace(curve, valid={name: [0.1, 0.195, 0.2] for name in METRICS}) for curve in contents.curves]
+    (section,) = (one for one in sections(replace(contents, curves=soon)) if one.id == "seconds")
     words = Markup(section.body).text
-    assert "12.0 s" in words and "8.0 s" in words, "training in all, and until 95 % of the best validation"
+    assert words.count("12.0 s") == 2 and words.count("8.0 s") == 2, "training in all, and until 95 % of the best validation"
     assert f"{1000 * 0.0828 / 12:.3g}" in words
 
 
