@@ -43,7 +43,7 @@ __all__ = ["ablate"]
     metavar="NAME",
     multiple=True,
     default=(),
-    help="hr, ndcg or mrr at 5, 10 or 20, e.g. ndcg@10. Repeatable; those of the paper's Table 3 otherwise.",
+    help="hr@K, ndcg@K or mrr@K, e.g. ndcg@10. Repeatable; those of the paper's Table 3 otherwise.",
 )
 @in_section("The table", "--unseen", is_flag=True, default=False, help="Rank without the items that a user has seen.")
 @in_section(

@@ -2,11 +2,12 @@
 
 Exit codes
     0    done
-    1    the run failed, or `evaluate` found other numbers than the folder holds
+    1    the run failed, there is no finished run where one was named, `evaluate` found other numbers than the folder holds,
+         or a file cannot be read or written
     2    usage or recipe error: an unknown command, flag, recipe, plugin or option
     3    data error: an unknown data set, a missing or malformed file
     4    a known plugin that will not load
-    5    a check (`check`, `doctor`) found something wrong
+    5    a check (`check`, `audit`, `doctor`, `compare` of runs that were not measured alike) found something wrong
     6    diverged: a loss or a score became NaN or infinite
     130  interrupted (Ctrl-C or SIGTERM); the state and the command to go on are named
     141  the reader of our output went away (`seqaug recipes list | head -1`)
@@ -170,6 +171,9 @@ def _refuse(error: BaseException, *, as_json: bool) -> int:
         kind, code, message = "UsageError", 2, error.format_message()
     elif isinstance(error, KeyboardInterrupt | click.Abort):
         kind, code, message = "Interrupted", 130, "stopped."
+    elif isinstance(error, OSError) and error.filename is not None:
+        # A full disk, a folder that may not be written, a file where a folder was expected: the person at the terminal can act.
+        message = f"{error.filename} cannot be used: {error.strerror or error}."
     else:
         message = f"{type(error).__name__}: {error}"
         hint = "This is a defect of seqaug or of a plugin. The same command with --debug shows where."

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from ..errors import RecipeError
 from .options import DataName, command_line, file_options, in_section, machine_options, patches, reading, recipe_options
-from .terminal import Output, counted, seconds_text
+from .terminal import Output, counted, counted_of, seconds_text
 
 if TYPE_CHECKING:
     from ..experiments.ablate import Estimated
@@ -74,7 +74,7 @@ def matrix_options(seeds: int) -> Callable[[F], F]:
         in_section(
             result,
             "--results",
-            type=click.Path(path_type=Path),
+            type=click.Path(path_type=Path, file_okay=False),
             default=None,
             metavar="DIR",
             help="Finished runs in it count, and what is worth keeping of each run that finishes is copied there.",
@@ -223,6 +223,7 @@ def print_plan(
     total = times * len(rows)
     if left:
         how = f"with {jobs} at a time ({each}), early stopping not counted"
-        click.echo(f"{left} of {total} runs are left: at most about {seconds_text(seconds / jobs)} {how}")
+        runs = f"{left} of {counted_of(total, 'run')} {'is' if left == 1 else 'are'} left"
+        click.echo(f"{runs}: at most about {seconds_text(seconds / jobs)} {how}")
     else:
         click.echo(f"all {total} runs are finished")

@@ -9,7 +9,7 @@ import click
 
 from .matrix import listed, tell_failures, watch, workers
 from .options import DataName, Sections, command_line, in_section, machine_options, patches
-from .terminal import Output, common, counted, seconds_text
+from .terminal import Output, common, counted, counted_of, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ RESULT = "Where the result goes"
 @in_section(
     RESULT,
     "--results",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, file_okay=False),
     default=None,
     metavar="DIR",
     help="Finished runs in it count, and what is worth keeping of each run that finishes is copied there.",
@@ -186,7 +186,8 @@ def _dry_run(output: Output, left: Reproduction, found: Cut, jobs: int, threads:
         [[one.member.variant, one.member.data, str(one.member.seed), one.condition, counted(one.epochs)] for one in members],
         right=[2, 4],
     )
-    click.echo(f"{len(left.matrix.unfinished)} of {len({one.hash for one in members})} runs are left")
+    number = len(left.matrix.unfinished)
+    click.echo(f"{number} of {counted_of(len({one.hash for one in members}), 'run')} {'is' if number == 1 else 'are'} left")
     click.echo(found.sentence(left.request.budget))
 
 

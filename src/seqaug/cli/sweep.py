@@ -9,7 +9,7 @@ import click
 
 from .matrix import common_settings, listed, matrix_options, print_plan, tell_failures, watch, workers
 from .options import RecipeName, Sections, in_section
-from .terminal import Output, common, counted, seconds_text
+from .terminal import Output, common, counted_of, seconds_text
 
 if TYPE_CHECKING:
     from ..experiments.sweep import Sweep, Swept
@@ -86,7 +86,7 @@ def sweep(ctx: click.Context, /, output: Output, recipe: str, **options: Any) ->
 
 def _describe(output: Output, plan: Sweep) -> None:
     request = plan.request
-    many = f"{counted(len(plan.configurations))} configurations" if request.trials is None else f"{request.trials} trials"
+    many = counted_of(*((len(plan.configurations), "configuration") if request.trials is None else (request.trials, "trial")))
     places, data = ", ".join(place.path for place in plan.places), ", ".join(plan.data)
     output.tell(f"{plan.source.name}: {many} of {places}; on {data}; {_seeds(len(plan.seeds))}")
     for note in plan.notes:

@@ -15,7 +15,18 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Output", "bytes_text", "colours", "common", "counted", "plain_rows", "print_json", "say", "seconds_text"]
+__all__ = [
+    "Output",
+    "bytes_text",
+    "colours",
+    "common",
+    "counted",
+    "counted_of",
+    "plain_rows",
+    "print_json",
+    "say",
+    "seconds_text",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -147,6 +158,11 @@ def plain_rows(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: I
 def counted(number: float | None) -> str:
     """12101 -> "12,101"; "-" where nothing is known."""
     return "-" if number is None else f"{number:,}"
+
+
+def counted_of(number: int, what: str) -> str:
+    """1, "run" -> "1 run"; 12101, "item" -> "12,101 items"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def seconds_text(seconds: float) -> str:

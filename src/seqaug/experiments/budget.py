@@ -139,7 +139,8 @@ def cut(costs: Sequence[Cost], budget: float | None, *, seeds: Sequence[int], da
 
     most = max((own for cost in first for own in cost.epochs), default=1)
     epochs = next((some for some in range(most - 1, 0, -1) if shortened(some) <= budget), 1)
-    return Cut({data[0]: tuple(seeds[:1])}, epochs, tuple(seeds), tuple(data), shortened(epochs))
+    fewer = epochs if epochs < most else None  # of one epoch nothing can be cut
+    return Cut({data[0]: tuple(seeds[:1])}, fewer, tuple(seeds), tuple(data), shortened(epochs))
 
 
 def _wall(runs: Sequence[float], jobs: int) -> float:

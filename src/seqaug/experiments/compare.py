@@ -40,9 +40,9 @@ def given(word: str | Path) -> Given:
     label, equals, path = str(word).partition("=")
     if not equals or Path(word).exists():
         label, path = "", str(word)
-    folder = Path(path)
-    if equals and label == "" and not folder.exists():
+    elif not label:
         raise RecipeError(f"{word}: LABEL=FOLDER was expected, e.g. plain=runs/sasrec-beauty-1a2b3c4d.")
+    folder = Path(path)
     records = [read_record(folder)] if (folder / "metrics.json").exists() else find_records(folder)
     if not records:
         read_record(folder)  # says what is missing

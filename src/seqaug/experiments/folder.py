@@ -30,7 +30,16 @@ __all__ = ["Identity", "RunFolder", "read_json"]
 _LOCK = ".lock"
 _LOOK = 0.05
 """Seconds between two looks at a lock that is waited for."""
-_RESULTS = ("metrics.json", "state.pt", "model.safetensors", "per_user.npz", "events.jsonl", "environment.json", "command.txt")
+_RESULTS = (
+    "metrics.json",
+    "state.pt",
+    "model.safetensors",
+    "per_user.npz",
+    "events.jsonl",
+    "environment.json",
+    "command.txt",
+    "report.html",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,8 @@ class Record:
             with np.load(path, allow_pickle=False) as stored:
                 return {name: stored[name] for name in ("user", "target", "rank", "rank_unseen")}
         except (OSError, ValueError, KeyError) as error:
-            raise SeqaugError(f"{path} cannot be read: {error}. A comparison is by user, so it needs this file.") from error
+            why = getattr(error, "strerror", None) or error
+            raise SeqaugError(f"{path} cannot be read: {why}. A comparison is by user, so it needs this file.") from error
 
     @cached_property
     def events(self) -> list[dict[str, Any]]:

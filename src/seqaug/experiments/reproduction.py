@@ -202,7 +202,7 @@ def costs(reproduction: Reproduction, *, device: str = "auto", threads: int | No
             there |= {one.hash for one in runs}
             if len(finished) == len(runs) or budget is None:
                 seconds = 0.0
-            elif spent > budget:
+            elif spent > budget and data != reproduction.data[0]:  # the first one is what is left when epochs are cut
                 seconds = math.inf
             else:
                 if column.like not in known:
