@@ -43,8 +43,15 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    print("| variance from | seeds | verdicts on identical methods | users of one seed | t over seeds alone | real difference told |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    head = [
+        "variance from",
+        "seeds",
+        "verdicts on identical methods",
+        "users of one seed",
+        "t over seeds alone",
+        "difference told",
+    ]
+    print(f"| {' | '.join(head)} |\n|{' --- |' * len(head)}")
     for name, (of_seeds, of_users) in EFFECTS.items():
         for seeds in (3, 5, 10):
             shape = {"of_seeds": of_seeds, "of_users": of_users, "seed": options.seed}
