@@ -74,4 +74,4 @@ def test_measured_numbers_carry_their_command_commit_seed_device_and_date() -> N
             missing = [name for name in ("command", "commit", "seed", "device", "date") if name in row and not row[name]]
             assert not missing, f"line {number + 1} of docs/reproduction.md lacks {missing}: {line}"
             measured += "command" in row
-    assert measured > 20, "the tables with commands are gone"
+    assert measured >= 15, "the tables with commands are gone"
