@@ -25,8 +25,9 @@ help: ## list the targets
 run: $(VENV)/.stamp-run ## train simdiffrec on the bundled data set and print the result
 	$(bin)/seqaug run $(RUN)
 
+# One thread a process: the threads of small tensors mostly wait for one another.
 test: $(VENV)/.stamp-test ## run the tests; some of them: make test TESTS="tests/data -m slow"
-	$(bin)/python -m pytest -n auto --maxprocesses 4 $(TESTS)
+	OMP_NUM_THREADS=1 $(bin)/python -m pytest -n auto --maxprocesses 4 $(TESTS)
 
 lint: $(VENV)/.stamp-dev ## ruff: mistakes and layout
 	$(bin)/ruff check .

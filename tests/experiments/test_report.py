@@ -292,6 +292,14 @@ def test_another_reference_can_be_asked_for(runs: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "other.html").exists()
 
 
+def test_without_sasrec_the_whole_method_is_the_reference_of_its_ablations(world: Path, tmp_path: Path) -> None:
+    for name, ablation in (("a", "w/o c_aug"), ("b", None), ("c", "w/o k_sample")):
+        for _ in run(replace(settings(world, "simdiffrec", tmp_path / name, training__epochs=1), ablation=ablation)):
+            pass
+    found = report(tmp_path).contents.comparison
+    assert found is not None and found.reference == "simdiffrec"
+
+
 def test_the_ladder_climbs_and_its_steps_are_paired_differences(runs: Path, tmp_path: Path) -> None:
     (ladder,) = report(runs, out=tmp_path / "page.html").contents.ladders
     values = [rung.estimate.value for rung in ladder.rungs]

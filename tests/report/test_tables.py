@@ -156,5 +156,14 @@ def test_json_is_json_and_holds_everything(comparison: Comparison) -> None:
     assert ours["difference"] is None and ours["paired_seeds"] is None
 
 
+def test_where_there_is_no_p_neither_json_nor_csv_has_a_verdict(comparison: Comparison) -> None:
+    place = ("beauty", "hr@10", "w/o c_aug")
+    one = replace(comparison, cells={**comparison.cells, place: cell("w/o c_aug", 0.092, ONE_SEED)})
+    (told,) = (row for row in as_json(one)["cells"] if row["seeds"] == [0])
+    assert told["p"] is None and told["verdict"] is None and told["difference"] == 0.002
+    (row,) = (row for row in csv.DictReader(io.StringIO(as_csv(one))) if row["seeds"] == "0")
+    assert row["p"] == row["verdict"] == "" and row["how"] == "one seed"
+
+
 def test_metrics_are_written_in_capitals() -> None:
     assert metric_text("ndcg@10") == "NDCG@10"

@@ -108,7 +108,8 @@ def _tables(method: Method, known: Known) -> Iterator[NDArray[np.float64]]:
 
 
 def usual_reference(methods: Sequence[Method]) -> str | None:
-    """What the others are compared with: sasrec, for it is what an augmentation has to beat, else the first.
+    """What the others are compared with: sasrec, for it is what an augmentation has to beat, else the first that is
+    no ablation, for what was taken out of a method is judged by the method, else the first.
 
     Of several the one that stands beside others on most data sets, then the best on validation. None where no data set has
     two methods.
@@ -122,7 +123,12 @@ def usual_reference(methods: Sequence[Method]) -> str | None:
     candidates = [method for method in beside if method.first.recipe == BASELINE] or beside
     count = {one.name: sum(other.name == one.name for other in candidates) for one in candidates}
     most = [one for one in candidates if count[one.name] == max(count.values())]
-    return max(most, key=_valid).name if most[0].first.recipe == BASELINE else most[0].name
+    return max(most, key=_valid).name if most[0].first.recipe == BASELINE else min(most, key=_ablated).name
+
+
+def _ablated(method: Method) -> bool:
+    resolved = method.first.resolved
+    return resolved is not None and resolved["request"].get("ablation") is not None
 
 
 def _valid(method: Method) -> float:

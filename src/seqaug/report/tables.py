@@ -173,7 +173,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _told(difference: Difference | None) -> dict[str, Any]:
-    """The columns of a difference under their names, None throughout where there is none."""
+    """The columns of a difference under their names, None throughout where there is none; no verdict where there is no p."""
     if difference is None:
         return dict.fromkeys(_COLUMNS[6:])
     return {
@@ -182,7 +182,7 @@ def _told(difference: Difference | None) -> dict[str, Any]:
         "high": difference.high,
         "p": difference.p,
         "p_holm": difference.adjusted,
-        "verdict": difference.verdict,
+        "verdict": None if difference.adjusted is None else difference.verdict,
         "seeds_needed": difference.seeds_needed,
         "how": difference.how,
     }
