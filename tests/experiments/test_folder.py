@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -223,3 +224,28 @@ def test_a_number_that_is_none_is_refused_in_json(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         write_json(tmp_path / "x.json", {"loss": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_in_the_middle_of_a_save_is_an_interruption_and_the_old_state_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = begun(tmp_path / "run")
+    folder.save_state({"x": torch.ones(2)})
+
+    class Struck(io.BytesIO):
+        """A file in the second write of which Ctrl-C strikes."""
+
+        writes = 0
+
+        def write(self, data: Any) -> int:
+            self.writes += 1
+            if self.writes == 2:
+                raise KeyboardInterrupt
+            return super().write(data)
+
+    monkeypatch.setattr("seqaug.experiments.folder.replacing", lambda path: Struck())
+    with pytest.raises(KeyboardInterrupt):
+        folder.save_state({"x": torch.zeros(10_000)})
+    monkeypatch.undo()
+    state = folder.load_state()
+    assert state is not None and state["x"].tolist() == [1, 1]

@@ -172,7 +172,13 @@ class RunFolder:
         import torch
 
         with replacing(self.path / "state.pt") as file:
-            torch.save({"hash": self.identity.hash, **state}, file)
+            try:
+                torch.save({"hash": self.identity.hash, **state}, file)
+            except RuntimeError as error:
+                # Struck by Ctrl-C in the middle of a write, torch complains about the write. It is an interruption all the same.
+                if _came_of(error, KeyboardInterrupt):
+                    raise KeyboardInterrupt from error
+                raise
 
     def load_state(self) -> dict[str, Any] | None:
         """What `save_state` kept last, or None where there is nothing that can be used.
@@ -207,6 +213,13 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise SeqaugError(f"{path} holds a {type(found).__name__}, not an object.")
     return found
+
+
+def _came_of(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether an error was raised while one of `kind` was on its way."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 _ABSENT = object()
