@@ -175,7 +175,7 @@ class RunFolder:
             try:
                 torch.save({"hash": self.identity.hash, **state}, file)
             except RuntimeError as error:
-                # Struck by Ctrl-C in the middle of a write, torch complains about the write. It is an interruption all the same.
+                # Struck by Ctrl-C in the middle of a write, torch complains about the write: an interruption all the same.
                 if _came_of(error, KeyboardInterrupt):
                     raise KeyboardInterrupt from error
                 raise
