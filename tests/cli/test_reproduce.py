@@ -57,6 +57,25 @@ def test_a_budget_is_part_of_the_result(toy: Path) -> None:
     again = reproduce(*words, "--json")
     told = json.loads(again.stdout)
     assert told["budget"] == budget and told["folder"] == str(folder) and not told["complete"]
+    # What was decided stands until somebody asks for it anew.
+    plan = json.loads((folder / "plan.json").read_text())
+    (folder / "plan.json").write_text(json.dumps({**plan, "seeds": {"toy": [0, 1]}}))
+    assert json.loads(reproduce(*words, "--dry-run", "--json").stdout)["seeds"] == {"toy": [0, 1]}
+    assert json.loads(reproduce(*words, "--dry-run", "--json", "--replan").stdout)["seeds"] == {"toy": [0]}
+
+
+def test_in_full_it_is_ten_seeds(toy: Path) -> None:
+    told = json.loads(reproduce("table3", "--data", str(toy), "--budget", "full", "--dry-run", "--json").stdout)
+    assert told["seeds"] == {"toy": list(range(10))} and len(told["runs"]) == 40
+
+
+def test_runs_that_fail_give_the_command_their_exit_code(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQAUG_SET", f"{SMALL}; training.learning_rate=1e30")
+    words = ("table3", "--data", str(toy), "--seeds", "1", "--budget", "full", "--jobs", "2", "--threads", "1", "--json")
+    found = reproduce(*words)
+    assert found.exit_code == 6, found.stderr
+    assert "the loss is no longer finite" in found.stderr and "Traceback" not in found.stderr
+    assert len(json.loads(found.stdout)["failed"]) == 4
 
 
 @pytest.mark.parametrize("form", ["csv", "markdown", "text"])

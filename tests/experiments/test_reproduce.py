@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from seqaug.data.catalog import KNOWN
-from seqaug.errors import DataError
+from seqaug.errors import DataError, Interrupted
 from seqaug.experiments.artefacts import ARTEFACTS, artefact
 from seqaug.experiments.beside import reproduced
 from seqaug.experiments.budget import Cut, parse_budget
@@ -28,6 +28,7 @@ from seqaug.experiments.reproduction import (
     costs,
     decided,
     fitted,
+    plan_of,
     plan_reproduction,
     within,
     write_decision,
@@ -128,6 +129,7 @@ def test_fewer_epochs_reach_every_stage_and_are_tagged(planned: Planned) -> None
     assert [one.member.seed for one in left.matrix.members] == [0] * 10
     for one in left.matrix.members:
         own = next(other for other in found.matrix.members if other.member.variant == one.member.variant)
+        assert all(stage.epochs <= 2 for stage in plan_of(one.member).stages), one.member.variant
         assert one.epochs < own.epochs or own.epochs <= 2, one.member.variant
         assert all(
             patch.origin == "budget full" for patch in one.member.settings.patches if patch not in own.member.settings.patches
@@ -143,6 +145,21 @@ def test_a_decision_survives_a_restart_and_counts_what_is_finished_since(planned
     again = decided(planned(seeds=3))
     assert again is not None and again.seeds == {"toy": (0, 1)} and again.epochs is None and not again.complete
     assert "2 of 3 seeds; this is not the paper's protocol" in again.sentence(parse_budget("30m"))
+
+
+def test_few_epochs_are_given_up_for_runs_that_somebody_has_finished_in_full(planned: Planned, tmp_path: Path) -> None:
+    found = planned(seeds=2)
+    short = within(found, Cut({"toy": (0,)}, 1, (0, 1), ("toy",), 60.0))
+    short.folder.mkdir(parents=True)
+    write_decision(short)
+    kept = decided(found)
+    assert kept is not None and kept.epochs == 1
+    counts = {"users": 30, "items": 40, "actions": 300}
+    finished = record(tmp_path / "finished", "beauty", 0.1, counts=counts)
+    members = tuple(
+        replace(one, record=finished if one.member.seed == 1 else None, condition="finished") for one in found.matrix.members
+    )
+    assert decided(replace(found, matrix=replace(found.matrix, members=members))) is None
 
 
 # ---- a whole one, run ----
@@ -172,8 +189,18 @@ def test_table_3_is_run_written_and_the_same_when_asked_again(planned: Planned) 
     assert again.document() == done.document()
 
 
+def test_an_interrupted_one_says_so_with_its_decision_kept(planned: Planned) -> None:
+    found = whole(planned())
+    events = reproduce(found, jobs=1, threads=1, devices=("cpu",))
+    next(events)
+    with pytest.raises(Interrupted, match="0 of 4 runs are finished"):
+        events.throw(KeyboardInterrupt())
+    assert (found.folder / "plan.json").exists() and not (found.folder / "result.json").exists()
+
+
 def test_figure_5_has_a_number_beside_the_picture(planned: Planned) -> None:
     done = finish(planned("fig5", values={"training.epochs": 1}))
+    assert any("only pictures" in note for note in done.notes)
     near = done.closeness["toy"]
     for name in ("simdiffrec", "w/o c_aug"):
         assert -1 <= near.within[name].value <= 1 and near.within[name].low is not None
@@ -237,6 +264,22 @@ def test_figures_3_and_4_draw_a_curve_for_each_value_with_validation_beside_it(p
         assert len(rows) == len(done.columns) and "validation" in header
         assert any("to select on test" in note for note in done.notes)
         assert any("prints no numbers" in note for note in done.notes) and done.says
+
+
+def test_the_ring_and_the_note_are_where_validation_is_best_and_not_where_test_is(planned: Planned, tmp_path: Path) -> None:
+    found = whole(planned("fig3", called="toys"))
+    hits = {column.name: 0.1 + 0.02 * place for place, column in enumerate(found.artefact.columns)}
+    done = {}
+    for number, one in enumerate(found.matrix.members):
+        name = one.member.variant
+        made = record(tmp_path / f"made{number}", "toys", hits[name])
+        best = name in ("alpha 0.2", "beta 0.4")
+        done[one.member.place] = Record(made.folder, {**made.metrics, "valid": {"hr@10": 0.3 if best else 0.2}})
+    told = reproduced(found, done, [])
+    for curve, chosen in (("alpha", 0.2), ("beta", 0.4)):
+        assert f"best on validation: 0.3 at {chosen:g}" in told.figures[f"fig3-{curve}-toys.svg"]
+        (note,) = (one for one in told.notes if one.startswith(f"toys, {curve}:"))
+        assert f"best on validation at {chosen:g} " in note and "best on test at 0.5 " in note
 
 
 def test_values_that_the_paper_contradicts_are_marked_and_are_no_targets(planned: Planned, tmp_path: Path) -> None:

@@ -222,7 +222,8 @@ def _notes(
         if name not in found.data and found.table is not None:
             yield f"The paper has no {name}: our numbers stand alone there."
     if found.table is None:
-        yield "The paper prints no numbers for this figure, only the curves; what it says of them is quoted above."
+        shown = "curves" if any(column.curve for column in found.columns) else "pictures"
+        yield f"The paper prints no numbers for this figure, only {shown}; what it says of them is quoted above."
     if any(cell.deviation is not None for cell in cells):
         yield (
             "errors: ours minus the paper's, in standard errors: that of our mean over seeds (over users where there is one "
