@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from seqaug.data.catalog import where
+from data.conftest import REAL_DATA
 from seqaug.errors import DataError
 from seqaug.experiments.data_sets import COLUMNS, CountedData, counted_data
 
 PAPER = ("beauty", "toys", "sports", "yelp", "ml-1m")
+
+
+def is_here(name: str) -> bool:
+    return REAL_DATA is not None and (REAL_DATA / name).is_dir()
 
 
 @pytest.fixture
@@ -64,8 +68,9 @@ def test_an_unknown_data_set_is_a_data_error() -> None:
         counted_data(["beautty"])
 
 
-@pytest.mark.skipif(where("ml-1m") is None, reason="ml-1m is not on this machine")
-def test_the_stated_five_core_was_not_applied_to_ml_1m() -> None:
+@pytest.mark.skipif(not is_here("ml-1m"), reason="SEQAUG_DATA leads to no ml-1m/, nor does shared/data beside the checkout")
+def test_the_stated_five_core_was_not_applied_to_ml_1m(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQAUG_DATA", str(REAL_DATA))
     (row,) = counted_data(["ml-1m"])
     assert row.here and row.own("items") == "3,706"
     assert any("the largest id is 3,952" in reason for reason in row.reasons)
@@ -75,8 +80,9 @@ def test_the_stated_five_core_was_not_applied_to_ml_1m() -> None:
     )
 
 
-@pytest.mark.skipif(where("beauty") is None, reason="beauty is not on this machine")
-def test_beauty_counted_here_is_the_papers_beauty() -> None:
+@pytest.mark.skipif(not is_here("beauty"), reason="SEQAUG_DATA leads to no beauty/, nor does shared/data beside the checkout")
+def test_beauty_counted_here_is_the_papers_beauty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQAUG_DATA", str(REAL_DATA))
     (row,) = counted_data(["beauty"])
     assert row.here and all(row.equal[column] for column in ("users", "items", "actions", "sparsity"))
     assert not any(reason.startswith("5-core") for reason in row.reasons)
