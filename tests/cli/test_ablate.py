@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from seqaug.cli.main import cli
 from seqaug.data.synthetic import toy_world
+from terminals import seen_at_a_terminal
 
 COMMAND = [sys.executable, "-c", "from seqaug.cli.main import main; main()"]
 SMALL = (
@@ -194,32 +196,11 @@ def test_the_table_is_printed_kept_repeated_and_found_elsewhere(
     assert "MRR@20" in ablate(*words, "--metric", "mrr@20,hr@3").stdout
 
 
-pty = pytest.importorskip("pty", reason="terminals can only be imitated on POSIX")
-
-
 def test_a_terminal_gets_one_live_table_and_the_result_below_it(tmp_path: Path, toy: Path) -> None:
-    import fcntl
-    import struct
-    import termios
-
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
     words = ["ablate", "sasrec", *TWO, "--data", str(toy), "--seeds", "1", "--epochs", "20", "--jobs", "2", "--device", "cpu"]
     given = environment(tmp_path, TERM="xterm-256color")
-    process = subprocess.Popen([*COMMAND, *words], stdout=follower, stderr=follower, stdin=follower, cwd=tmp_path, env=given)
-    os.close(follower)
-    seen = b""
-    while True:
-        try:
-            part = os.read(leader, 65536)
-        except OSError:
-            break
-        if not part:
-            break
-        seen += part
-    os.close(leader)
-    text = seen.decode()
-    assert process.wait() == 0, text
+    text = seen_at_a_terminal([*COMMAND, *words], cwd=tmp_path, environment=given, rows=30, columns=120)
+    assert len(set(re.findall(r"(loss=next_item_\w+).* ━.*/20", text))) == 2, "a row with a bar for each run"
     assert "loss=next_item_bce, toy, seed 0" in text and "━" in text and "of 2 finished" in text and "/20" in text
     assert "recommendation" not in text, "a row a run, and no line an epoch"
     assert text.rindex("not distinguishable") > text.rindex("of 2 finished"), "the result comes after the table is gone"
