@@ -327,10 +327,10 @@ def _at_once(plan: Sweep, jobs: int) -> int:
     """
     before = plan.folder / "matrix.json"
     if before.exists() and not plan.request.settings.fresh:
-        try:
-            return max(1, int(read_json(before)["at_once"]))
-        except (SeqaugError, KeyError, ValueError, TypeError):
-            pass
+        # A file that cannot be read is an error: other proposals than before would be made without a word.
+        kept = read_json(before).get("at_once")
+        if isinstance(kept, int) and kept > 0:
+            return kept
     return -(-jobs // len(plan.seeds))
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Section", "cell", "details", "figures", "listed", "numbers", "paragraph", "scrolled", "table"]
+from .. import __version__
+
+__all__ = ["Section", "cell", "details", "document", "figures", "listed", "numbers", "paragraph", "scrolled", "table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,44 @@ class Section:
     id: str
     heading: str
     body: str
+
+
+# Whoever changes a page so that it would load something has a browser that refuses.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def document(*, title: str, style: str, skip: str, header: str, navigation: str, content: Iterable[str], footer: str) -> str:
+    """A whole page. title, skip (what the first link leads to), footer: words; header, navigation, content: markup."""
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            '<meta name="color-scheme" content="light dark">',
+            f'<meta name="generator" content="seqaug {escape(__version__)}">',
+            f"<title>{escape(title)}</title>",
+            f"<style>{style}</style>",
+            "</head>",
+            "<body>",
+            f'<a class="skip" href="#content">{escape(skip)}</a>',
+            '<div class="whole">',
+            header,
+            '<div class="body">',
+            navigation,
+            '<main id="content">',
+            *content,
+            "</main>",
+            "</div>",
+            f"<footer>{escape(footer)}</footer>",
+            "</div>",
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
 
 
 def paragraph(words: str, *, class_: str = "") -> str:

@@ -7,7 +7,7 @@ from html import escape
 
 from .. import __version__
 from .contents import Contents, Scores
-from .html import Section, listed, paragraph
+from .html import Section, document, listed, paragraph
 from .sections import sections
 from .style import STYLE
 from .tables import metric_text
@@ -15,42 +15,18 @@ from .wording import CHOSEN_BY, HEADLINE, shown
 
 __all__ = ["page"]
 
-# Whoever changes the page so that it would load something has a browser that refuses.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-
 
 def page(contents: Contents) -> str:
     """The document. A function of `contents` alone."""
     made = sections(contents)
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f'<meta name="generator" content="seqaug {escape(__version__)}">',
-            f"<title>{escape(contents.title)} · seqaug</title>",
-            f"<style>{STYLE}</style>",
-            "</head>",
-            "<body>",
-            '<a class="skip" href="#content">Skip to the results</a>',
-            '<div class="whole">',
-            _header(contents),
-            '<div class="body">',
-            _navigation(made),
-            '<main id="content">',
-            *(_section(one) for one in made),
-            "</main>",
-            "</div>",
-            f"<footer>Made by seqaug {escape(__version__)}, {escape(contents.made)}. No network, no script.</footer>",
-            "</div>",
-            "</body>",
-            "</html>",
-            "",
-        ]
+    return document(
+        title=f"{contents.title} · seqaug",
+        style=STYLE,
+        skip="Skip to the results",
+        header=_header(contents),
+        navigation=_navigation(made),
+        content=[_section(one) for one in made],
+        footer=f"Made by seqaug {__version__}, {contents.made}. No network, no script.",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
 from .. import __version__
-from .html import details, listed, paragraph, scrolled, table
+from .html import details, document, listed, paragraph, scrolled, table
 from .preview import (
     LOOKED_AT,
     MEANINGS,
@@ -28,9 +28,6 @@ from .preview import (
 from .style import STYLE
 
 __all__ = ["preview_page"]
-
-# Whoever changes the page so that it would load something has a browser that refuses.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 # On a phone a row becomes a block: the original, and below it only what differs, each line with the name of its view.
 _OWN = """
@@ -75,36 +72,15 @@ def preview_page(preview: Preview) -> str:
     title = f"{preview.recipe} on {preview.data}"
     parts = list(_sections(preview))
     links = "".join(f'<li><a href="#{name}">{escape(heading)}</a></li>' for name, heading, _ in parts)
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            '<meta name="color-scheme" content="light dark">',
-            f"<title>{escape(title)} · seqaug preview</title>",
-            f"<style>{STYLE}{_OWN}</style>",
-            "</head>",
-            "<body>",
-            '<a class="skip" href="#content">Skip to the sequences</a>',
-            '<div class="whole">',
-            _header(preview, title),
-            '<div class="body">',
-            f'<nav aria-labelledby="contents"><h2 id="contents">Contents</h2><ol>{links}</ol></nav>'
-            if parts
-            else "<div></div>",
-            '<main id="content">',
-            *(_section(*part) for part in parts),
-            "</main>",
-            "</div>",
-            f"<footer>{escape(LOOKED_AT)} Seed {preview.seed}, seqaug {escape(__version__)}. No network, no script.</footer>",
-            "</div>",
-            "</body>",
-            "</html>",
-            "",
-        ]
+    contents = f'<nav aria-labelledby="contents"><h2 id="contents">Contents</h2><ol>{links}</ol></nav>'
+    return document(
+        title=f"{title} · seqaug preview",
+        style=STYLE + _OWN,
+        skip="Skip to the sequences",
+        header=_header(preview, title),
+        navigation=contents if parts else "<div></div>",
+        content=[_section(*part) for part in parts],
+        footer=f"{LOOKED_AT} Seed {preview.seed}, seqaug {__version__}. No network, no script.",
     )
 
 
