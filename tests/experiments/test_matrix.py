@@ -220,31 +220,29 @@ def _without(one: Member, path: str) -> Member:
 def test_an_interrupted_matrix_keeps_every_state_and_goes_on_to_the_same_numbers(
     member: Callable[..., Member], tmp_path: Path
 ) -> None:
-    values = {"training__epochs": 25, "training__patience": 1000}
+    # Interrupted at the first epoch of either: so many more are left that neither can be at its end by then.
+    values = {"training__epochs": 80, "training__patience": 1000}
     members = [member("a", **values), member("b", **values, items__dim=16)]
     events = run_matrix(plan_matrix(members), jobs=2, threads=1)
-    seen: set[str] = set()
-    for event in events:
-        if isinstance(event, Epoch):
-            seen.add(event.member.variant)
-        if seen == {"a", "b"}:
-            break
+    seen = next(event.member.variant for event in events if isinstance(event, Epoch))
     with pytest.raises(Interrupted, match=r"0 of 2 runs are finished.*\n  seqaug ablate --x$"):
         events.throw(KeyboardInterrupt())
-    folders = sorted((tmp_path / "runs").iterdir())
-    assert len(folders) == 2
-    for folder in folders:
+    for folder in (tmp_path / "runs").iterdir():
         names = {entry.name for entry in folder.iterdir()}
-        assert "state.pt" in names and ".lock" not in names and not any(name.endswith(".partial") for name in names)
+        assert "metrics.json" not in names and ".lock" not in names
+        assert not any(name.endswith(".partial") for name in names)
     again = plan_matrix(members)
-    assert [planned.condition for planned in again.members] == ["unfinished", "unfinished"]
+    stopped = next(planned for planned in again.members if planned.member.variant == seen)
+    assert stopped.condition == "unfinished" and (stopped.folder / "state.pt").exists()
+    assert not any(planned.condition == "finished" for planned in again.members)
     rest = list(run_matrix(again, jobs=2, threads=1))
-    first = next(event for event in rest if isinstance(event, Progress))
+    first = next(event for event in rest if isinstance(event, Progress) and event.member.variant == seen)
     assert first.loss is None and first.done >= 1, "it goes on where it was"
-    ended = ends(rest)["a, toy, seed 0"]
-    assert isinstance(ended, Ended)
-    alone = finish(RunSettings(**{**_fields(members[0].settings), "runs": tmp_path / "alone"}))
-    assert lasting(dict(ended.record.metrics)) == lasting(alone)
+    for one in members:
+        ended = ends(rest)[one.label]
+        assert isinstance(ended, Ended)
+        alone = finish(RunSettings(**{**_fields(one.settings), "runs": tmp_path / "alone"}))
+        assert lasting(dict(ended.record.metrics)) == lasting(alone)
 
 
 SLEEPER = """
@@ -298,9 +296,8 @@ def _alive(process: str) -> bool:
 def test_nothing_is_started_where_everything_is_finished(member: Callable[..., Member]) -> None:
     one = member("a")
     finish(one.settings)
-    began = time.monotonic()
     events = list(run_matrix(plan_matrix([one])))
-    assert [type(event) for event in events] == [Ended] and time.monotonic() - began < 1
+    assert [type(event) for event in events] == [Ended], "a process that starts is told"
     assert list(run_matrix(Matrix(()))) == []
 
 
