@@ -446,7 +446,7 @@ def test_the_completion_script_of_a_shell_names_its_variable(seqaug: Seqaug, she
 
 def test_handles_registries_and_flags_agree() -> None:
     from seqaug.cli.options import HANDLES
-    from seqaug.cli.plugins import _KINDS
+    from seqaug.cli.plugins.facts import KINDS as _KINDS
     from seqaug.core.registries import REGISTRIES
 
     assert list(_KINDS) == list(REGISTRIES)
