@@ -153,6 +153,13 @@ def test_a_script_brings_a_plugin_in_by_marking_it(registry: Registry[object]) -
     assert registry.describe("pink") == PluginInfo("noise_sources", "pink", f"{__name__}:Pink", None, None, False)
 
 
+def test_a_registry_knows_which_classes_it_has_marked(registry: Registry[object]) -> None:
+    assert registry.marks(Pink) is None
+    registry.register("pink")(Pink)
+    assert registry.marks(Pink) == "pink"
+    assert registry.marks(type("Pink", (Pink,), {})) is None  # a mark is not inherited
+
+
 def test_a_script_does_not_shadow_a_plugin_in_the_box(registry: Registry[object]) -> None:
     registry.register("gaussian")(Pink)
     with pytest.raises(PluginError, match="built in"):

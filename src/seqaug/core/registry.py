@@ -115,6 +115,10 @@ class Registry(Generic[P]):
 
         return mark
 
+    def marks(self, cls: type[Any]) -> str | None:
+        """The name under which a decorator has marked `cls` as a plugin of this kind, None where none has."""
+        return next((name for name, classes in self._marked.items() if any(one is cls for one in classes)), None)
+
     def names(self) -> list[str]:
         """Every known name, sorted. Imports no plugin."""
         return sorted({info.name for info, _ in self._all()})
