@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .options import DataName
+from .options import DataName, plugin_file_option
 from .terminal import Output, common, say, seconds_text
 
 __all__ = ["evaluate"]
@@ -21,6 +21,7 @@ __all__ = ["evaluate"]
     "--device", default="auto", show_default=True, envvar="SEQAUG_DEVICE", help="auto, cpu, cuda, ... [env: SEQAUG_DEVICE]"
 )
 @click.option("--threads", type=click.IntRange(min=1), default=None, help="CPU threads; torch's choice otherwise.")
+@plugin_file_option()
 @common
 @click.pass_context
 def evaluate(ctx: click.Context, output: Output, run: Path, data: str | None, device: str, threads: int | None) -> None:

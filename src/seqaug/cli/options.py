@@ -28,6 +28,7 @@ __all__ = [
     "in_section",
     "machine_options",
     "patches",
+    "plugin_file_option",
     "reading",
     "recipe_options",
 ]
@@ -146,8 +147,33 @@ def _all(decorators: Sequence[Callable[[Any], Any]]) -> Callable[[F], F]:
 # ---- the flags ----
 
 
+def _load_plugin_files(ctx: click.Context, parameter: click.Parameter, paths: tuple[str, ...]) -> None:
+    """Execute the files while the command line is read, so that every name in the rest of it may be one of theirs."""
+    if paths and not ctx.resilient_parsing:
+        from ..core.plugin_files import load_plugin_file
+
+        for path in paths:
+            load_plugin_file(path)
+
+
+def plugin_file_option(section: str = "Options") -> Callable[[F], F]:
+    """--plugin-file: nothing of it reaches the command, whose plugins are known when it begins."""
+    return in_section(
+        section,
+        "--plugin-file",
+        metavar="FILE",
+        multiple=True,
+        default=(),
+        type=click.Path(),
+        callback=_load_plugin_files,
+        expose_value=False,
+        is_eager=True,
+        help="Execute a Python file; the plugins that it registers can be named like any other. Repeatable.",
+    )
+
+
 def recipe_options(*, ablation: bool = True) -> Callable[[F], F]:
-    """What changes the recipe: handles, --with, -s, --epochs, and --ablation where there is one run."""
+    """What changes the recipe: handles, --with, -s, --epochs, --plugin-file, and --ablation where there is one run."""
     section = "Changes of the recipe"
     handles = [
         in_section(section, f"--{name}", metavar="PLUGIN", default=None, type=PluginName(kind), help=help_)
@@ -180,6 +206,7 @@ def recipe_options(*, ablation: bool = True) -> Callable[[F], F]:
                 section, "--epochs", type=click.IntRange(min=1), default=None, help="At most so many. [env: SEQAUG_EPOCHS]"
             ),
             *(one if ablation else []),
+            plugin_file_option(section),
         ]
     )
 

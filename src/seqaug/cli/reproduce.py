@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .matrix import listed, tell_failures, watch, workers
-from .options import DataName, Sections, command_line, in_section, machine_options, patches
+from .options import DataName, Sections, command_line, in_section, machine_options, patches, plugin_file_option
 from .terminal import Output, common, counted, counted_of, seconds_text
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ RESULT = "Where the result goes"
     default=(),
     help="Set a value of every recipe; it is tagged `user`. Repeatable. [env: SEQAUG_SET, entries separated by ';']",
 )
+@plugin_file_option("Changes of the recipes")
 @in_section(
     "Machine",
     "--jobs",

@@ -12,10 +12,11 @@ import sys
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ..errors import PluginError, UnknownName, did_you_mean
-from . import discovery
+from . import discovery, plugin_files
 
 __all__ = ["PluginInfo", "Registry", "Use", "signature_text"]
 
@@ -42,8 +43,8 @@ class Use:
 class PluginInfo:
     """Where a plugin comes from, known without importing it.
 
-    kind: the registry. value: "module:Class". distribution: in its one spelling, None for a class that only a decorator
-    marked.
+    kind: the registry. value: "module:Class", "my_noise.py:Class". distribution: in its one spelling, None for a class that only a decorator
+    marked. file: the plugin file that defines it, None for an importable module.
     """
 
     kind: str
@@ -52,17 +53,23 @@ class PluginInfo:
     distribution: str | None
     version: str | None
     builtin: bool
+    file: str | None = None
 
     @property
     def source(self) -> str:
-        """What stands before the slash where a recipe picks one of several: the distribution, else the top-level module."""
+        """What stands before the slash where a recipe picks one of several: the distribution, else the file's name without
+        its ending, else the top-level module."""
+        if self.file is not None:
+            return Path(self.file).stem
         return self.distribution or self.value.partition(":")[0].partition(".")[0]
 
     @property
     def origin(self) -> str:
-        """ "built in", "seqaug-popularity 0.1" or "defined in my_noise"."""
+        """ "built in", "seqaug-popularity 0.1", "my_noise.py" or "defined in my_noise"."""
         if self.builtin:
             return "built in"
+        if self.file is not None:
+            return Path(self.file).name
         if self.distribution is None:
             return f"defined in {self.value.partition(':')[0]}"
         return f"{self.distribution} {self.version}"
@@ -119,6 +126,18 @@ class Registry(Generic[P]):
         """The name under which a decorator has marked `cls` as a plugin of this kind, None where none has."""
         return next((name for name, classes in self._marked.items() if any(one is cls for one in classes)), None)
 
+    def marked_in(self, module: str) -> list[PluginInfo]:
+        """The plugins of this kind that a decorator marks in the module of that name."""
+        return [info for info, cls in self._all() if cls is not None and cls.__module__ == module]
+
+    def forget(self, module: str) -> None:
+        """Unmark what a decorator has marked in a module, which could not be read to its end."""
+        for name in list(self._marked):
+            kept = [cls for cls in self._marked[name] if cls.__module__ != module]
+            self._marked[name] = kept
+            if not kept:
+                del self._marked[name]
+
     def names(self) -> list[str]:
         """Every known name, sorted. Imports no plugin."""
         return sorted({info.name for info, _ in self._all()})
@@ -159,7 +178,9 @@ class Registry(Generic[P]):
         for name, classes in self._marked.items():
             for cls in classes:
                 if id(cls) not in covered:
-                    found.append((PluginInfo(self.kind, name, _value_of(cls), None, None, False), cls))
+                    file = _file_of(cls)
+                    value = _value_of(cls) if file is None else f"{Path(file).name}:{cls.__qualname__}"
+                    found.append((PluginInfo(self.kind, name, value, None, None, False, file), cls))
         return sorted(found, key=lambda one: (one[0].name, one[0].distribution or "", one[0].value))
 
     def _one(self, name: str) -> tuple[PluginInfo, type[Any] | None]:
@@ -214,6 +235,11 @@ class Registry(Generic[P]):
 
 def _value_of(cls: type[Any]) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _file_of(cls: type[Any]) -> str | None:
+    found = plugin_files.file_of(cls.__module__)
+    return None if found is None else str(found.path)
 
 
 def _is_same(value: str, cls: type[Any]) -> bool:

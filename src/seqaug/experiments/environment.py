@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ..core.plugin_files import file_of
 from ..errors import RecipeError
 
 __all__ = [
@@ -88,7 +89,13 @@ def environment(device: torch.device, plugins: dict[str, dict[str, str]]) -> dic
 
 
 def source_hash(plugin: type) -> str:
-    """sha256 of the file that defines `plugin`; of its qualified name where no file does."""
+    """sha256 of the file that defines `plugin`; of its qualified name where no file does.
+
+    Of a plugin file it is the hash of what was executed, which the file may no longer hold.
+    """
+    executed = file_of(plugin.__module__)
+    if executed is not None:
+        return executed.sha256
     try:
         file = inspect.getsourcefile(plugin)
         content = Path(file).read_bytes() if file else plugin.__qualname__.encode()

@@ -2,6 +2,7 @@
 
 resolved.json      first: the marks of the run (its hash), every value with its origin, what was asked for
 recipe.toml        the recipe, verbatim                    environment.json   versions, device, threads, plugins
+plugins/           the plugin files that were executed, where there were any
 command.txt        the commands, one line a start          events.jsonl       one line an epoch
 state.pt           while it runs: all that a resumed run needs, replaced after each epoch, gone when finished
 model.safetensors  the best weights                        per_user.npz       user, target, rank, rank_unseen
@@ -141,9 +142,19 @@ class RunFolder:
             file.close()
 
     def begin(
-        self, *, recipe: str, resolved: Mapping[str, Any], environment: Mapping[str, Any], command: str, fresh: bool
+        self,
+        *,
+        recipe: str,
+        resolved: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        command: str,
+        fresh: bool,
+        plugin_files: Mapping[str, bytes] | None = None,
     ) -> None:
-        """Write what is known before the first epoch. `fresh` removes what an earlier start has left, the result first."""
+        """Write what is known before the first epoch. `fresh` removes what an earlier start has left, the result first.
+
+        plugin_files: path within the folder -> what was executed.
+        """
         for partial in unfinished_files(self.path):
             partial.unlink(missing_ok=True)
         if fresh:
@@ -156,6 +167,10 @@ class RunFolder:
         write_json(self.path / "resolved.json", {**marks, **resolved})
         write_text(self.path / "recipe.toml", recipe)
         write_json(self.path / "environment.json", environment)
+        for name, content in (plugin_files or {}).items():
+            (self.path / name).parent.mkdir(exist_ok=True)
+            with replacing(self.path / name) as file:
+                file.write(content)
         log = self.path / "command.txt"
         write_text(log, (log.read_text() if log.exists() else "") + command + "\n")
 

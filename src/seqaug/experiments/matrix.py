@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 import torch
 
+from ..core.plugin_files import file_of, loaded_files
 from ..core.registries import REGISTRIES
 from ..data.catalog import Loaded, find
 from ..errors import Interrupted, PluginError, RecipeError, SeqaugError
@@ -88,7 +89,7 @@ class PlannedMember:
 
     folder: its run folder. record: the finished run, wherever it was found, else None. epochs: the most that it trains.
     monitor: the metric that validation watches. modules: (name, file) of those that define plugins which no distribution
-    declares; a process that runs the member imports them first.
+    declares; a process that runs the member imports them first, and executes `files`: (path, sha256) of the plugin files.
     """
 
     member: Member
@@ -99,6 +100,7 @@ class PlannedMember:
     epochs: int
     monitor: str
     modules: tuple[tuple[str, str | None], ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,6 +233,7 @@ def _planned(member: Member, found: Identified, kept: Mapping[str, Record]) -> P
         epochs=sum(stage.epochs for stage in found.plan.stages),
         monitor=found.plan.training.monitor,
         modules=_modules(found.plan),
+        files=tuple((str(file.path), file.sha256) for file in loaded_files()),
     )
 
 
@@ -240,7 +243,7 @@ def _modules(plan: Plan) -> tuple[tuple[str, str | None], ...]:
     for used in plan.plugins():
         if used.info.distribution is None:
             name = REGISTRIES[used.info.kind].get(f"{used.info.source}/{used.info.name}").__module__
-            if name != "__main__":
+            if name != "__main__" and file_of(name) is None:
                 found[name] = getattr(sys.modules.get(name), "__file__", None)
     return tuple(found.items())
 
@@ -390,7 +393,7 @@ class _Child:
         self.output, their_output = context.Pipe(duplex=False)
         os.set_blocking(self.output.fileno(), False)
         settings = replace(planned.member.settings, threads=threads, device=device)
-        order = pickle.dumps(Order(settings, planned.modules))
+        order = pickle.dumps(Order(settings, planned.modules, planned.files))
         self.process: SpawnProcess = context.Process(
             target=work, args=(theirs, their_output, order), name=planned.member.label, daemon=True
         )

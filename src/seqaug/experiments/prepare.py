@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ..core.plugin_files import file_of, loaded_files
 from ..core.registries import REGISTRIES
 from ..data.catalog import Loaded, find
 from ..data.split import Split, leave_one_out
@@ -18,7 +19,7 @@ from .environment import chosen_device, source_hash
 from .folder import Identity, RunFolder
 from .settings import RunSettings
 
-__all__ = ["Identified", "Prepared", "identify", "plugins_of", "prepare", "recipe_identity"]
+__all__ = ["Identified", "Prepared", "identify", "plugin_files_of", "plugins_of", "prepare", "recipe_identity"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +94,8 @@ def identify(settings: RunSettings, source: RecipeSource, loaded: Loaded) -> Ide
 
 
 def plugins_of(plan: Plan) -> dict[str, dict[str, str]]:
-    """Every plugin that a plan uses: path in the recipe -> kind, name, distribution, version, sha256 of its source."""
+    """Every plugin that a plan uses: path in the recipe -> kind, name, distribution, version, sha256 of its source; for one
+    of a plugin file also `file`, its name, and `copy`, where the run folder keeps it."""
     found = {}
     for used in plan.plugins():
         info = used.info
@@ -105,7 +107,15 @@ def plugins_of(plan: Plan) -> dict[str, dict[str, str]]:
             "version": info.version or "",
             "sha256": source_hash(plugin),
         }
+        if (file := file_of(plugin.__module__)) is not None:
+            found[used.path] |= {"file": file.path.name, "copy": file.copy}
     return found
+
+
+def plugin_files_of(plugins: Mapping[str, Mapping[str, str]]) -> dict[str, bytes]:
+    """The plugin files among `plugins` (as `plugins_of` gives them): where a run folder keeps each -> what was executed."""
+    copies = {known["copy"] for known in plugins.values() if "copy" in known}
+    return {file.copy: file.content for file in loaded_files() if file.copy in copies}
 
 
 def recipe_identity(plan: Plan) -> dict[str, Any]:

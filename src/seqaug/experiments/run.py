@@ -20,7 +20,7 @@ from ..recipes.assemble import assembly_of, samples_of
 from ..training.fit import BatchReport, EpochReport, Fit
 from .environment import environment, peak_memory
 from .files import replacing
-from .prepare import Prepared, prepare
+from .prepare import Prepared, plugin_files_of, prepare
 from .rehearse import Rehearsal, rehearse
 from .result import result, write_per_user
 from .settings import RunSettings
@@ -134,6 +134,7 @@ def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
         environment=environment(device, {path: dict(known) for path, known in prepared.plugins.items()}),
         command=shlex.join(settings.command) or _resume_command(settings),
         fresh=settings.fresh,
+        plugin_files=plugin_files_of(prepared.plugins),
     )
     peak_before = 0
     if state is not None:

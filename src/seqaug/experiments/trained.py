@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ..core.assembly import Assembly
+from ..core.registries import REGISTRIES
 from ..data.catalog import Loaded, find_by_hash
 from ..data.split import Split, leave_one_out
-from ..errors import SeqaugError
+from ..errors import RecipeError, SeqaugError
 from ..recipes.assemble import assembly_of
 from ..recipes.plan import Plan, plan_from
 from .environment import chosen_device
@@ -47,7 +49,8 @@ def trained(folder: Path, *, data: str | None = None, device: str = "cpu", threa
     """The finished run in `folder`, its data found by their hash.
 
     data: where to look for them first. Raises SeqaugError where the folder holds no finished run, has no weights, or its files
-    do not fit together; DataError where no data set on this machine has the run's hash.
+    do not fit together, RecipeError where it used a plugin file that was not named now; DataError where no data set on this
+    machine has the run's hash.
     """
     if not folder.is_dir():
         raise SeqaugError(f"there is no run folder {folder}.")
@@ -61,6 +64,7 @@ def trained(folder: Path, *, data: str | None = None, device: str = "cpu", threa
     weights = folder / "model.safetensors"
     if not weights.exists():
         raise SeqaugError(f"{folder} has no model.safetensors: what was kept of this run are its numbers, not its weights.")
+    _ask_for_plugin_files(folder)
     if threads is not None:
         torch.set_num_threads(threads)
     chosen = chosen_device(device)
@@ -78,6 +82,26 @@ def trained(folder: Path, *, data: str | None = None, device: str = "cpu", threa
         problem = f"{weights} does not fit the recipe of the run: {str(error).strip().splitlines()[0]}"
         raise SeqaugError("\n  ".join([problem, *notes])) from error
     return Trained(folder, plan, loaded, split, assembly, seed, stored, chosen, notes)
+
+
+def _ask_for_plugin_files(folder: Path) -> None:
+    """Raise RecipeError where the run used plugin files that nobody has named now. What lies in a folder is not executed
+    because it lies there."""
+    environment = read_json(folder / "environment.json") if (folder / "environment.json").exists() else {}
+    missing = {}
+    for path, known in environment.get("plugins", {}).items():
+        if "file" in known and known["name"] not in REGISTRIES[known["kind"]].names():
+            missing[path] = known
+    if missing:
+        copies = sorted({one["copy"] for one in missing.values()})
+        flags = " ".join(f"--plugin-file {shlex.quote(str(folder / copy))}" for copy in copies)
+        raise RecipeError(
+            [
+                f"{path}: {known['name']!r} came from the plugin file {known['file']} (sha256 {known['sha256'][:12]}...), "
+                f"which is executed only when it is named. The run has kept it; read it, and add {flags}"
+                for path, known in missing.items()
+            ]
+        )
 
 
 def _changes(identity: Mapping[str, Any], plan: Plan) -> Iterator[str]:

@@ -36,10 +36,12 @@ _ABANDONED = 1
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a worker is given. modules: (name, file) of those that mark plugins without being declared by a distribution."""
+    """What a worker is given. modules: (name, file) of those that mark plugins without being declared by a distribution.
+    files: (path, sha256) of the plugin files that the command named."""
 
     settings: RunSettings
     modules: Sequence[tuple[str, str | None]]
+    files: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,11 @@ def _run(connection: Connection, order: Order) -> None:
     try:
         for name, file in order.modules:
             _import(name, file)
+        if order.files:
+            from ..core.plugin_files import load_plugin_file
+
+            for path, sha256 in order.files:
+                load_plugin_file(path, sha256=sha256)
         from .run import run
 
         teller = _Teller(connection)

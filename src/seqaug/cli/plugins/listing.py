@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..options import plugin_file_option
 from ..terminal import Output, common
 from .facts import KINDS, facts
 
@@ -12,6 +13,7 @@ __all__ = ["listing"]
 
 @click.command("list")
 @click.option("--kind", type=click.Choice(KINDS), default=None, help="Only of this kind.")
+@plugin_file_option()
 @common
 def listing(output: Output, kind: str | None) -> None:
     """Kind, name and origin of every plugin. Imports none of them."""

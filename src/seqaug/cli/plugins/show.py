@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from ..options import PluginName
+from ..options import PluginName, plugin_file_option
 from ..terminal import Output, common
 from .facts import KINDS, facts
 
@@ -17,6 +17,7 @@ __all__ = ["show"]
 @click.command("show")
 @click.argument("name", type=PluginName())
 @click.option("--kind", type=click.Choice(KINDS), default=None, help="Only of this kind.")
+@plugin_file_option()
 @common
 def show(output: Output, name: str, kind: str | None) -> None:
     """What the plugin NAME does and which options it has, read from its own signature.
