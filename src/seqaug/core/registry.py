@@ -43,8 +43,8 @@ class Use:
 class PluginInfo:
     """Where a plugin comes from, known without importing it.
 
-    kind: the registry. value: "module:Class", "my_noise.py:Class". distribution: in its one spelling, None for a class that only a decorator
-    marked. file: the plugin file that defines it, None for an importable module.
+    kind: the registry. value: "module:Class", "my_noise.py:Class". distribution: in its one spelling, None for a class that
+    only a decorator marked. file: the plugin file that defines it, None for an importable module.
     """
 
     kind: str
