@@ -143,7 +143,7 @@ def _plugins(known: object) -> str:
         [
             _code(str(path)),
             escape(f"{one.get('kind', '')}/{one.get('name', '')}"),
-            escape(f"{one.get('distribution', '')} {one.get('version', '')}"),
+            escape(str(one.get("file") or f"{one.get('distribution', '')} {one.get('version', '')}")),
             _code(str(one.get("sha256", ""))),
         ]
         for path, one in known.items()
