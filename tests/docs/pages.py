@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = tuple(
@@ -59,7 +61,25 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """The anchors of a page's headings, as GitHub and MkDocs make them."""
+    """The anchors of a page: of its headings, as GitHub and MkDocs make them or as `{ #name }` behind one says; of HTML in
+    it; of what mkdocstrings writes where `::: name` stands.
+    """
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    titles = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
-    return {re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in titles}
+    found = set(re.findall(r"\b(?:id|name)=\"([^\"]+)\"", text))
+    for title in re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE):
+        named = re.search(r"\{\s*#([\w.-]+)\s*\}\s*$", title)
+        found.add(named[1] if named else re.sub(r"[\s]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()))
+    for name in re.findall(r"^::: ([\w.]+)$", text, flags=re.MULTILINE):
+        found |= {name, *members(name)}
+    return found
+
+
+def members(name: str) -> set[str]:
+    """What `::: name` describes besides `name`: of a module or class, whatever of its own is public."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        thing: Any = import_module(name)
+    except ModuleNotFoundError:
+        thing = getattr(import_module(module), attribute)
+    public = getattr(thing, "__all__", None) or [one for one in vars(thing) if not one.startswith("_")]
+    return {f"{name}.{one}" for one in public}

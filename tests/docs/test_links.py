@@ -15,8 +15,9 @@ DOCS = ROOT / "docs"
 
 
 def links(page: Path) -> list[str]:
-    """The targets of all links and images that stay in this repository."""
+    """The targets of all links and images that stay in this repository, those in HTML among them."""
     found = re.findall(r"\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)", prose(page))
+    found += re.findall(r"\b(?:href|src|srcset)=\"([^\"\s]+)\"", prose(page))
     return [link for link in found if not re.match(r"[a-z]+:", link)]
 
 

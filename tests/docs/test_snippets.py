@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.pages import PAGES, ROOT, Block, blocks, name_of
+from docs.pages import PAGES, Block, blocks, name_of
 
 WITH_BLOCKS = [page for page in PAGES if blocks(page)]
 
@@ -65,15 +65,3 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
 def test_the_readme_and_the_pages_that_teach_have_executed_blocks() -> None:
     taught = {"README.md", "docs/getting-started.md", "docs/recipes.md", "docs/plugins.md", "docs/reference/run-folder.md"}
     assert taught <= {name_of(page) for page in WITH_BLOCKS}
-
-
-def test_the_page_of_plugins_is_what_the_plugins_say() -> None:
-    written = subprocess.run(
-        [sys.executable, "-c", "import runpy; print(runpy.run_path('docs/reference/write_plugins.py')['text'](), end='')"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    stored = (ROOT / "docs" / "reference" / "plugins.md").read_text(encoding="utf-8")
-    assert stored == written, "docs/reference/plugins.md is stale: python docs/reference/write_plugins.py"
