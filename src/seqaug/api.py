@@ -1,6 +1,7 @@
 """Everything that a plugin may import. Built-ins and strangers import only this.
 
-API_VERSION changes when a plugin written against an older one would stop working.
+API_VERSION changes when a plugin written against an older one would stop working. A plugin's class may say for which it was
+written, `seqaug_api = 1`; it is refused, in words, where this seqaug has another.
 """
 
 from __future__ import annotations
@@ -38,15 +39,13 @@ from .core.registries import (
     schedules,
     scorers,
 )
-from .core.registry import Use
+from .core.registry import API_VERSION, Use
 from .core.step import Step
 from .core.views import Evidence, Restoration, View, comparable
 from .data.batch import Batch
 from .data.layout import Group, Layout
 from .data.split import Histories
 from .errors import DataError, Diverged, PluginError, RecipeError, SeqaugError, UnknownName
-
-API_VERSION = 1
 
 __all__ = [
     "API_VERSION",

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 __all__ = [
     "CheckFailed",
@@ -58,9 +59,17 @@ class DataError(SeqaugError):
 
 
 class PluginError(SeqaugError):
-    """A plugin is known but will not load: it fails to import, collides, or does not keep its contract."""
+    """A plugin is known but will not load: it fails to import, collides, or does not keep its contract.
+
+    state: "incompatible" where it was written for another version of the contract, "disabled" where somebody has switched it off,
+    "broken" otherwise.
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, state: Literal["broken", "incompatible", "disabled"] = "broken") -> None:
+        self.state = state
+        super().__init__(message)
 
 
 class CheckFailed(SeqaugError):

@@ -18,6 +18,9 @@ from pathlib import Path
 
 import entrypoints  # type: ignore[import-untyped,unused-ignore]
 
+from .disabled import disabled, normalised
+from .isolation import PluginNote
+
 __all__ = ["BrokenDistribution", "Discovered", "EntryPoint", "installed", "load", "normalised", "refresh"]
 
 PREFIX = "seqaug."
@@ -54,11 +57,6 @@ class Discovered:
     broken: tuple[BrokenDistribution, ...]
 
 
-def normalised(distribution: str) -> str:
-    """The one spelling of a distribution's name: `Seqaug_Popularity` -> `seqaug-popularity` (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
 def installed() -> Discovered:
     """What is installed now. Imports no plugin. Read once for each state of `sys.path`; `refresh()` forgets."""
     return _installed(tuple(sys.path))
@@ -76,7 +74,8 @@ def _installed(path: tuple[str, ...]) -> Discovered:
     except Exception:  # whatever a stranger's file makes the parser raise: it must not harm anybody else
         found = _read_one_by_one(path)
         for one in found.broken:
-            warnings.warn(f"{one}. Every other plugin was found all the same.", stacklevel=3)
+            if disabled().by(one.distribution) is None:
+                warnings.warn(f"{one}. Every other plugin was found all the same.", PluginNote, stacklevel=3)
         return found
 
 

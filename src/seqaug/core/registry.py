@@ -10,20 +10,26 @@ from __future__ import annotations
 import inspect
 import sys
 import typing
+import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from .. import __version__
 from ..errors import PluginError, UnknownName, did_you_mean
 from . import discovery, plugin_files
+from .disabled import OWN_DISTRIBUTION, disabled, remedy
+from .isolation import SLOW, PluginNote, Visit
 
-__all__ = ["PluginInfo", "Registry", "Use", "signature_text"]
+__all__ = ["API_VERSION", "PluginInfo", "Registry", "Use", "api_version", "signature_text"]
 
 P = TypeVar("P")
 C = TypeVar("C", bound=type[Any])
 
-OWN_DISTRIBUTION = "seqaug"
+API_VERSION = 1
+"""The version of what plugins and seqaug expect of each other. A plugin may say for which it was written: `seqaug_api = 1`."""
 
 
 class Use:
@@ -44,7 +50,8 @@ class PluginInfo:
     """Where a plugin comes from, known without importing it.
 
     kind: the registry. value: "module:Class", "my_noise.py:Class". distribution: in its one spelling, None for a class that
-    only a decorator marked. file: the plugin file that defines it, None for an importable module.
+    only a decorator marked. file: the plugin file that defines it, None for an importable module. disabled: what has switched
+    it off, None where nothing has.
     """
 
     kind: str
@@ -54,6 +61,7 @@ class PluginInfo:
     version: str | None
     builtin: bool
     file: str | None = None
+    disabled: str | None = None
 
     @property
     def source(self) -> str:
@@ -75,7 +83,7 @@ class PluginInfo:
         return f"{self.distribution} {self.version}"
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.origin})"
+        return f"{self.name} ({self.origin}{', disabled' if self.disabled else ''})"
 
 
 class Registry(Generic[P]):
@@ -89,6 +97,8 @@ class Registry(Generic[P]):
         self.protocol_path = protocol_path
         self._marked: dict[str, list[type[Any]]] = {}
         self._checked: dict[int, type[Any]] = {}
+        self._told: set[tuple[str, str]] = set()
+        _EVERY.add(self)
 
     @property
     def noun(self) -> str:
@@ -130,6 +140,10 @@ class Registry(Generic[P]):
         """The plugins of this kind that a decorator marks in the module of that name."""
         return [info for info, cls in self._all() if cls is not None and cls.__module__ == module]
 
+    def marking_modules(self) -> set[str]:
+        """The names of the modules in which a decorator has marked plugins of this kind."""
+        return {cls.__module__ for classes in self._marked.values() for cls in classes}
+
     def forget(self, module: str) -> None:
         """Unmark what a decorator has marked in a module, which could not be read to its end."""
         for name in list(self._marked):
@@ -149,17 +163,24 @@ class Registry(Generic[P]):
     def describe(self, name: str) -> PluginInfo:
         """Where `name` or "distribution/name" comes from. Imports no plugin.
 
-        Raises UnknownName, and PluginError where two distributions claim the name.
+        Raises UnknownName; PluginError where two distributions claim the name, or where it is disabled.
         """
         return self._one(name)[0]
 
     def get(self, name: str) -> type[P]:
         """The class called `name` or "distribution/name", imported and held against the interface.
 
-        Raises UnknownName; PluginError where it will not load, collides, or does not keep its interface.
+        Raises UnknownName; PluginError where it will not load, collides, is disabled, was written for another version of
+        seqaug's interface, or does not keep it.
         """
         info, marked = self._one(name)
         return self._loaded(info, marked)
+
+    def load(self, info: PluginInfo) -> type[P]:
+        """The class that `info` (one of `all()`) stands for, whoever else claims its name. Raises PluginError as `get` does."""
+        if info.disabled is not None:
+            raise self._switched_off(info.name, [info])
+        return self._loaded(info, next((marked for known, marked in self._all() if known == info), None))
 
     # ---- finding ----
 
@@ -167,14 +188,18 @@ class Registry(Generic[P]):
         group = f"{discovery.PREFIX}{self.kind}"
         found: list[tuple[PluginInfo, type[Any] | None]] = []
         covered: set[int] = set()
-        for entry in discovery.installed().entries:
+        installed = discovery.installed()
+        off = disabled(installed)
+        for entry in installed.entries:
             if entry.group != group:
                 continue
             marked = next((cls for cls in self._marked.get(entry.name, ()) if _is_same(entry.value, cls)), None)
             if marked is not None:
                 covered.add(id(marked))
             own = entry.distribution == OWN_DISTRIBUTION
-            found.append((PluginInfo(self.kind, entry.name, entry.value, entry.distribution, entry.version, own), marked))
+            by = off.by(entry.distribution, entry.name)
+            where = (entry.distribution, entry.version)
+            found.append((PluginInfo(self.kind, entry.name, entry.value, *where, own, disabled=by), marked))
         for name, classes in self._marked.items():
             for cls in classes:
                 if id(cls) not in covered:
@@ -191,12 +216,17 @@ class Registry(Generic[P]):
             found = [one for one in found if discovery.normalised(one[0].source) == discovery.normalised(source)]
         if not found:
             raise UnknownName(self._refusal(name, [info for info, _ in known]))
+        enabled = [one for one in found if one[0].disabled is None]
+        if not enabled:
+            raise self._switched_off(short, [info for info, _ in found])
+        found = enabled
         if len(found) > 1 and any(info.distribution is None for info, _ in found):
             found = self._without_doubles(found)
         if len(found) > 1:
             claims = " and ".join(f"{info.source} ({info.origin})" for info, _ in found)
             picks = " or ".join(f'use = "{info.source}/{info.name}"' for info, _ in found)
-            raise PluginError(f"two plugins are {self.a_noun} called {short!r}: {claims}. Write {picks} to pick one.")
+            count = "two" if len(found) == 2 else str(len(found))
+            raise PluginError(f"{count} plugins are {self.a_noun} called {short!r}: {claims}. Write {picks} to pick one.")
         return found[0]
 
     def _without_doubles(self, found: list[tuple[PluginInfo, type[Any] | None]]) -> list[tuple[PluginInfo, type[Any] | None]]:
@@ -204,14 +234,24 @@ class Registry(Generic[P]):
         declared = {id(self._loaded(info, marked)) for info, marked in found if info.distribution is not None}
         return [(info, marked) for info, marked in found if info.distribution is not None or id(marked) not in declared]
 
+    def _switched_off(self, name: str, found: list[PluginInfo]) -> PluginError:
+        told = " ".join(f"({info.origin}) is disabled by {info.disabled}. {remedy(info.disabled or '')}" for info in found)
+        return PluginError(f"the {self.noun} {name!r} {told}", state="disabled")
+
     def _refusal(self, name: str, known: list[PluginInfo]) -> str:
         names = [info.name for info in known] + [f"{info.source}/{info.name}" for info in known if "/" in name]
         lines = [f"no {self.noun} is called {name!r}.{did_you_mean(name, names)}"]
         lines.append(f"  known: {', '.join(str(info) for info in known) or 'none'}")
+        lines += [f"  elsewhere: {one.name!r} in [{one.group}] of {one.distribution}" for one in self._elsewhere(name)]
         if not known and all(entry.distribution != OWN_DISTRIBUTION for entry in discovery.installed().entries):
             lines.append("  seqaug itself is not installed, so not even its own plugins are known: run `pip install -e .`")
         lines += [f"  not read: {one}" for one in discovery.installed().broken]
         return "\n".join(lines)
+
+    def _elsewhere(self, name: str) -> list[discovery.EntryPoint]:
+        """What has the name in another group: another kind, or a group that is misspelt."""
+        own = f"{discovery.PREFIX}{self.kind}"
+        return [one for one in discovery.installed().entries if one.name == name and one.group != own]
 
     # ---- loading ----
 
@@ -220,17 +260,46 @@ class Registry(Generic[P]):
         found: object = marked
         if marked is None:
             try:
-                found = discovery.load(info.value)
-            except (Exception, SystemExit) as error:
+                found = discovery.load(info.value) if info.builtin else self._visited(info)
+            except KeyboardInterrupt:
+                raise  # Ctrl-C, whoever's module was being imported
+            except BaseException as error:
+                _forget_unfinished(info.value)
                 raise PluginError(f"{who} will not load: {_cause(error, info.value)}") from error
         if not isinstance(found, type):
             raise PluginError(f"{who} is not a class: {info.value} is {found!r}")
         if id(found) not in self._checked:
+            other = _other_version(found, info.distribution or info.origin)
+            if other:
+                raise PluginError(f"{who} {other}", state="incompatible")
             problems = list(_departures(found, self.protocol))
             if problems:
                 raise PluginError(f"{who} does not keep the interface of {self.a_noun}:\n" + "\n".join(problems))
             self._checked[id(found)] = found
         return found
+
+    def _visited(self, info: PluginInfo) -> object:
+        """A stranger's plugin, imported so that it harms nobody. Raises whatever the import raises."""
+        visit = Visit()
+        try:
+            with visit:
+                return discovery.load(info.value)
+        finally:
+            who = f"importing {info.origin} (the {self.noun} {info.name!r})"
+            if visit.seconds > SLOW:
+                self._tell(info, "slow", f"{who} took {visit.seconds:.1f} s, and every command that uses it waits as long.")
+            if visit.changed:
+                what = ", ".join(visit.changed)
+                self._tell(info, "changed", f"{who} changed what the whole process shares: {what}. That was put back.")
+
+    def _tell(self, info: PluginInfo, what: str, message: str) -> None:
+        module = info.value.partition(":")[0]
+        if (module, what) not in self._told:
+            self._told.add((module, what))
+            warnings.warn(message, PluginNote, stacklevel=2)
+
+
+_EVERY: weakref.WeakSet[Registry[Any]] = weakref.WeakSet()
 
 
 def _value_of(cls: type[Any]) -> str:
@@ -253,6 +322,44 @@ def _is_same(value: str, cls: type[Any]) -> bool:
     return found is cls
 
 
+def _forget_unfinished(value: str) -> None:
+    """Unmark what the modules of a package have marked before one of them failed: Python has thrown those modules away."""
+    package = value.partition(":")[0].partition(".")[0]
+    for registry in _EVERY:
+        for module in registry.marking_modules():
+            if module.partition(".")[0] == package and module not in sys.modules:
+                registry.forget(module)
+
+
+def api_version(cls: type[Any]) -> object:
+    """The version of the interface that a plugin says it was written for, None where it says nothing."""
+    return getattr(cls, "seqaug_api", None)
+
+
+def _other_version(cls: type[Any], whose: str) -> str | None:
+    """What is wrong with the version that a plugin was written for, and what to do; None where nothing is.
+
+    Told before the interface is looked at: a class of another version would only seem to have the wrong methods.
+    """
+    if not hasattr(cls, "seqaug_api"):
+        return None
+    said = api_version(cls)
+    if type(said) is not int:
+        return (
+            f"says seqaug_api = {said!r}, which is no version: a whole number is, and seqaug {__version__} has {API_VERSION}."
+        )
+    if said == API_VERSION:
+        return None
+    if said > API_VERSION:
+        what = f"Upgrade seqaug (pip install --upgrade seqaug), or use an older {whose}."
+    else:
+        what = f"Use a newer {whose} (pip install --upgrade {whose}), or ask its author for one."
+    return f"was written for version {said} of the plugin interface, and seqaug {__version__} has version {API_VERSION}. {what}"
+
+
+_OWN_FILES = (__file__, discovery.__file__)
+
+
 def _cause(error: BaseException, value: str) -> str:
     """The error in one line, with the last place outside the import machinery that it passed through."""
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -262,7 +369,7 @@ def _cause(error: BaseException, value: str) -> str:
     where = ""
     while place is not None:
         file = place.tb_frame.f_code.co_filename
-        if not file.startswith("<frozen") and "importlib" not in file and file not in (__file__, discovery.__file__):
+        if not file.startswith("<frozen") and "importlib" not in file and file not in _OWN_FILES:
             where = f" ({file}:{place.tb_lineno})"
         place = place.tb_next
     return f"{value}: {text}{where}"
