@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import re
 from collections.abc import Iterable, Sequence
@@ -28,8 +29,9 @@ def code(value: str) -> str:
     """As code, fit for the cell of a table; nothing where there is nothing."""
     if not value:
         return ""
-    fence = "``" if "`" in value else "`"
-    return f"{fence}{value}{fence}".replace("|", "\\|")
+    if "|" in value:  # of a bar between backticks, the site would show the backslash that it needs in a table
+        return f"<code>{html.escape(value, quote=False).replace('|', '&#124;')}</code>"
+    return f"``{value}``" if "`" in value else f"`{value}`"
 
 
 def cell(text: str) -> str:
