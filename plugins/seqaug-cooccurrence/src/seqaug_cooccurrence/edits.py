@@ -23,8 +23,9 @@ OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 PAIRS = 2**21
 """How many pairs of positions are looked at in one go while counting; one item's pairs are never parted."""
 
-GRID = 2.0**24
-"""A user's weight is rounded to multiples of 1 / GRID: sums over up to 2^28 users are then exact, whatever their order."""
+GRID = 2.0**24, 2.0**40
+"""Weights of users, and what comes out, are rounded to multiples of 1 / these: sums over up to 2^28 users are then exact,
+whatever their order, and what is equal on paper is equal here."""
 
 SLACK = 1e-9  # 0.07 x 100 is 7.000000000000001 in binary, and seven places are meant
 
@@ -171,7 +172,7 @@ def _correlations(histories: Histories, window: int | None) -> Iterator[tuple[Te
     had = torch.unique(owner * size + items)  # an item that a user has twice is one that the user has
     count = torch.bincount(had % size, minlength=size).double()
     breadth = torch.bincount(had // size, minlength=users).double()
-    weight = torch.round(GRID / torch.log1p(breadth.clamp(min=1))) / GRID
+    weight = torch.round(GRID[0] / torch.log1p(breadth.clamp(min=1))) / GRID[0]
 
     position = torch.arange(len(items), device=device)
     begin, end = histories.offsets[owner], histories.offsets[owner + 1]
@@ -194,7 +195,8 @@ def _correlations(histories: Histories, window: int | None) -> Iterator[tuple[Te
         pair, group = torch.unique_consecutive(key // users, return_inverse=True)
         total = torch.zeros(len(pair), dtype=torch.float64, device=device).index_add_(0, group, weight[key % users])
         row, column = pair // size + first, pair % size
-        yield row, column, total / torch.sqrt(count[row] * count[column])
+        cor = total / torch.sqrt(count[row] * count[column])
+        yield row, column, torch.round(cor * GRID[1]) / GRID[1]
 
 
 def _blocks(before: list[int]) -> Iterator[tuple[int, int]]:
