@@ -23,6 +23,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
@@ -31,7 +32,7 @@ import click
 
 from .. import __version__
 from ..errors import RecipeError, SeqaugError, did_you_mean
-from .terminal import print_json, say
+from .terminal import print_json, say, stdout_for_json
 
 __all__ = ["Verbs", "cli", "main"]
 
@@ -111,7 +112,8 @@ class _Seqaug(Verbs):
         own = _own(given)
         try:
             try:
-                answer = super().main(given, prog_name, standalone_mode=False, **extra)
+                with stdout_for_json() if "--json" in own else nullcontext():
+                    answer = super().main(given, prog_name, standalone_mode=False, **extra)
                 sys.stdout.flush()
                 return answer if isinstance(answer, int) else 0
             except (_ReaderGone, BrokenPipeError):

@@ -6,9 +6,10 @@ import functools
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -26,6 +27,7 @@ __all__ = [
     "print_json",
     "say",
     "seconds_text",
+    "stdout_for_json",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,10 +104,19 @@ def common(command: F) -> F:
     """The flags that every command has. The command gets an `Output` as its first argument."""
 
     @functools.wraps(command)
-    def wrapped(*args: Any, as_json: bool, quiet: bool, verbose: bool, debug: bool, **options: Any) -> Any:
-        return command(Output(as_json, quiet, verbose), *args, **options)
+    def wrapped(*args: Any, as_json: bool, quiet: bool, verbose: bool, debug: bool, no_plugins: bool, **options: Any) -> Any:
+        from ..core import disabled
+
+        with disabled.no_plugins() if no_plugins else nullcontext():
+            return command(Output(as_json, quiet, verbose), *args, **options)
 
     for decorate in (
+        click.option(
+            "--no-plugins",
+            is_flag=True,
+            default=False,
+            help="As if no plugin were installed but those in the box. [env: SEQAUG_DISABLE_PLUGINS=all]",
+        ),
         click.option("--debug", is_flag=True, default=False, help="Show the traceback of an error."),
         click.option("-v", "--verbose", is_flag=True, default=False, help="Say more on stderr."),
         click.option("-q", "--quiet", is_flag=True, default=False, help="Only results and errors."),
@@ -135,9 +146,24 @@ def colours() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
+_json_goes_to: IO[Any] | None = None
+
+
+@contextmanager
+def stdout_for_json() -> Iterator[None]:
+    """Meanwhile stdout takes nothing but `print_json`: what a plugin prints while it is made or trained goes to stderr."""
+    global _json_goes_to
+    before, _json_goes_to = _json_goes_to, sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _json_goes_to = before
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), file=_json_goes_to)
 
 
 def plain_rows(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> list[str]:

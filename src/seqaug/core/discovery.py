@@ -21,7 +21,7 @@ import entrypoints  # type: ignore[import-untyped,unused-ignore]
 from .disabled import disabled, normalised
 from .isolation import PluginNote
 
-__all__ = ["BrokenDistribution", "Discovered", "EntryPoint", "installed", "load", "normalised", "refresh"]
+__all__ = ["BrokenDistribution", "Discovered", "EntryPoint", "installed", "load", "metadata_files", "normalised", "refresh"]
 
 PREFIX = "seqaug."
 
@@ -166,6 +166,16 @@ def _read_lines(lines: Iterable[str], distribution: str, version: str, problems:
             known.add((group, name))
             if group.startswith(PREFIX):
                 yield EntryPoint(group, name, target[1], distribution, version)
+
+
+def metadata_files(distribution: str) -> list[Path]:
+    """The entry_points.txt of each installed copy of a distribution; the first hides the others, as it does for imports."""
+    found = []
+    for one in metadata.distributions(path=list(sys.path)):
+        folder = getattr(one, "_path", None)
+        if folder is not None and _identity(one)[0] == distribution:
+            found.append(Path(str(folder)) / "entry_points.txt")
+    return list(dict.fromkeys(found))
 
 
 def load(value: str) -> object:

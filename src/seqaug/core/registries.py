@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..errors import did_you_mean
+from . import discovery
+from .disabled import disabled
 from .registry import Registry
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ __all__ = [
     "denoisers",
     "encoders",
     "heads",
+    "misplaced",
     "negative_samplers",
     "noise_sources",
     "objectives",
@@ -71,3 +75,14 @@ def registry_for_protocol(protocol: object) -> Registry[Any] | None:
     """The registry whose plugins keep `protocol`, None where it is none of the eleven."""
     where = f"{getattr(protocol, '__module__', '')}:{getattr(protocol, '__qualname__', '')}"
     return next((registry for registry in REGISTRIES.values() if registry.protocol_path == where), None)
+
+
+def misplaced() -> list[str]:
+    """A sentence for each installed plugin whose group is no kind of plugin, so that no recipe can name it."""
+    groups = [f"{discovery.PREFIX}{kind}" for kind in REGISTRIES]
+    return [
+        f"{one.distribution} {one.version} declares {one.name!r} in the group {one.group!r}, which is no kind of plugin."
+        f"{did_you_mean(one.group, groups)}"
+        for one in discovery.installed().entries
+        if one.group not in groups and disabled().by(one.distribution, one.name) is None
+    ]

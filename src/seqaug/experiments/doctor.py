@@ -7,15 +7,17 @@ import platform
 import sys
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from ..core import discovery
-from ..core.registries import REGISTRIES
+from ..core.registries import REGISTRIES, misplaced
 from ..data import catalog, shelf
 from ..errors import SeqaugError
+from ..recipes.condition import condition_of
 from ..recipes.load import load_recipe, recipe_names
 from ..recipes.plan import make_plan
 
@@ -74,14 +76,20 @@ def _plugins() -> Iterator[Check]:
         found = discovery.installed()
     for broken in found.broken:
         yield Check("plugins", "wrong", f"{broken}. Reinstall or remove it.")
-    good = 0
+    for message in misplaced():
+        yield Check("plugins", "wrong", message)
+    good, off = 0, Counter[str]()
     for kind, registry in REGISTRIES.items():
         for info in registry.all():
-            try:
-                registry.get(f"{info.source}/{info.name}")
+            condition = condition_of(info)
+            if condition.state == "ok":
                 good += 1
-            except SeqaugError as error:
-                yield Check("plugins", "wrong", f"{kind}: {error}")
+            elif info.disabled is not None:
+                off[info.disabled] += 1
+            else:
+                yield Check("plugins", "wrong", f"{kind}: {condition.cause}")
+    for by, count in off.items():
+        yield Check("plugins", "note", f"{count} disabled by {by}")
     if good:
         yield Check("plugins", "fine", f"{good} load in {len(REGISTRIES)} registries")
     else:

@@ -130,10 +130,12 @@ def _die_with_parent(connection: Connection) -> None:
 def _run(connection: Connection, order: Order) -> None:
     import warnings
 
+    from ..core.isolation import PluginNote
     from ..errors import Interrupted, SeqaugError
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if not issubclass(category, DeprecationWarning | PendingDeprecationWarning):
+        # What is remarkable about an import was said when the runs were planned, and would be said again by each of them.
+        if not issubclass(category, PluginNote | DeprecationWarning | PendingDeprecationWarning):
             connection.send(Remark(str(message)))
 
     warnings.showwarning = show

@@ -20,11 +20,21 @@ from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 
 from ..core.names import DiffusionName, EncoderName, HeadName, ViewName
-from ..core.registries import registry_for_protocol
-from ..core.registry import Registry, Use
+from ..core.registries import REGISTRIES, registry_for_protocol
+from ..core.registry import PluginInfo, Registry, Use
 from ..errors import PluginError, did_you_mean
 
-__all__ = ["GIVEN", "Option", "OptionInfo", "Signature", "complaints", "describe_options", "read_signature", "validated"]
+__all__ = [
+    "GIVEN",
+    "Option",
+    "OptionInfo",
+    "Signature",
+    "complaints",
+    "describe_options",
+    "read_signature",
+    "signature_of",
+    "validated",
+]
 
 GIVEN = ("dim", "max_length", "num_items", "steps", "span")
 """What the assembly can supply: width of the item table, longest history, size of the catalogue; steps and span of the
@@ -78,6 +88,14 @@ def read_signature(cls: type[Any]) -> Signature:
     if found is None:
         found = _READ[cls] = _read(cls)
     return found
+
+
+def signature_of(info: PluginInfo, cls: type[Any]) -> Signature:
+    """`read_signature` of the plugin that `info` stands for. A PluginError says where it comes from."""
+    try:
+        return read_signature(cls)
+    except PluginError as error:
+        raise PluginError(f"the {REGISTRIES[info.kind].noun} {info.name!r} ({info.origin}): {error}") from error
 
 
 _READ: dict[type[Any], Signature] = {}

@@ -12,7 +12,7 @@ from ..core.registry import PluginInfo, Registry
 from ..errors import PluginError, RecipeError, UnknownName, did_you_mean
 from .chosen import Chosen, Made, build
 from .load import RecipeSource
-from .options import MISSING, Option, Signature, complaints, read_signature, validated
+from .options import MISSING, Option, Signature, complaints, signature_of, validated
 from .patches import Patch, Patched, path_text
 from .schema import Share
 
@@ -119,7 +119,7 @@ class Reader:
             rest = {**use.options, **rest}
         try:
             info, cls = registry.describe(name), registry.get(name)
-            signature = read_signature(cls)
+            signature = signature_of(info, cls)
         except UnknownName as error:
             self.problem(path, str(error))
             return None, None

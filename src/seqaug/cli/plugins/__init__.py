@@ -13,6 +13,8 @@ __all__ = ["plugins"]
 _VERBS = {
     "list": ("listing", "Kind, name and origin of every plugin."),
     "show": ("show", "What a plugin does and which options it has."),
+    "why": ("why", "Where a name comes from, who else claims it, and which one a recipe gets."),
+    "new": ("new", "Write the package of a new plugin, working and tested."),
 }
 """Command -> the module that holds it under the module's own name, and its line in the help."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ...core.registry import PluginInfo
+    from ...core.registry import PluginInfo, Registry
 
-__all__ = ["KINDS", "facts"]
+__all__ = ["KINDS", "facts", "registries_with"]
 
 KINDS = (
     "encoders", "noise_sources", "position_selectors", "negative_samplers", "schedules", "denoisers",
@@ -25,4 +25,30 @@ def facts(info: PluginInfo) -> dict[str, Any]:
         "version": info.version,
         "origin": info.origin,
         "builtin": info.builtin,
+        "file": info.file,
+        "disabled": info.disabled,
     }
+
+
+def registries_with(name: str, kind: str | None) -> list[Registry[Any]]:
+    """Those of one kind, or of all, that know a plugin called `name` or "distribution/name". Imports no plugin.
+
+    Raises UnknownName, with the nearest name and with what might have been it, where there is none.
+    """
+    from ...core import discovery
+    from ...core.registries import REGISTRIES, misplaced
+    from ...errors import UnknownName, did_you_mean
+
+    short = name.rpartition("/")[2]
+    chosen = [registry for key, registry in REGISTRIES.items() if kind in (None, key)]
+    having = [registry for registry in chosen if short in registry.names()]
+    if having:
+        return having
+    known = sorted({one for registry in chosen for one in registry.names()})
+    others = [key for key, registry in REGISTRIES.items() if short in registry.names()]
+    of_kind = f"{chosen[0].noun} is" if kind else "plugin is"
+    lines = [f"no {of_kind} called {name!r}.{did_you_mean(short, known)} Known: {', '.join(known)}."]
+    lines += [f"  --kind {other} has one of that name" for other in others]
+    lines += [f"  {one}" for one in misplaced() if f" declares {short!r} " in one]
+    lines += [f"  not read: {one}" for one in discovery.installed().broken]
+    raise UnknownName("\n".join(lines))

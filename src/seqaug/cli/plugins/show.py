@@ -9,7 +9,7 @@ import click
 
 from ..options import PluginName, plugin_file_option
 from ..terminal import Output, common
-from .facts import KINDS, facts
+from .facts import KINDS, facts, registries_with
 
 __all__ = ["show"]
 
@@ -24,20 +24,12 @@ def show(output: Output, name: str, kind: str | None) -> None:
 
     A name that several kinds have is shown for each of them. DISTRIBUTION/NAME picks one of two that share a name.
     """
-    from ...core.registries import REGISTRIES
-    from ...errors import UnknownName, did_you_mean
-    from ...recipes.options import describe_options
+    from ...recipes.options import describe_options, signature_of
 
-    short = name.rpartition("/")[2]
-    chosen = [registry for key, registry in REGISTRIES.items() if kind in (None, key)]
-    having = [registry for registry in chosen if short in registry.names()]
-    if not having:
-        known = sorted({one for registry in chosen for one in registry.names()})
-        of_kind = f"{chosen[0].noun} is" if kind else "plugin is"
-        raise UnknownName(f"no {of_kind} called {name!r}.{did_you_mean(short, known)} Known: {', '.join(known)}.")
     documents = []
-    for registry in having:
+    for registry in registries_with(name, kind):
         info, plugin = registry.describe(name), registry.get(name)
+        signature_of(info, plugin)  # where it cannot be read, whose it is should be said
         options = describe_options(plugin)
         documents.append(
             {**facts(info), "doc": inspect.cleandoc(plugin.__doc__ or ""), "options": [asdict(one) for one in options]}
