@@ -16,9 +16,9 @@ def written_by(script: str, instead: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Plain text as Markdown that shows it letter by letter; what stands in backticks already is left alone."""
+    """Plain text as Markdown that shows it letter by letter; what stands in backticks is code."""
     pieces = re.split(r"(`[^`]*`)", text)
-    return "".join(piece if piece.startswith("`") else _escaped(piece) for piece in pieces)
+    return "".join(code(piece[1:-1]) if piece.startswith("`") else _escaped(piece) for piece in pieces)
 
 
 def _escaped(text: str) -> str:
