@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -162,8 +164,9 @@ def test_matched_negatives_by_hand() -> None:
     assert sampled(popularity, 2, [2, 5], window=1) == {1, 3}
     assert sampled(popularity, 2, [2, 1], window=1) == {3}
     assert sampled(popularity, 2, [2, 1], window=1, exclude="target") == {1, 3}
-    # All that is as popular has been had: whatever has not.
+    # All that is as popular has been had: whatever has not, more popular or less.
     assert sampled(popularity, 2, [1, 2, 3, 4], window=1) == {5, 6}
+    assert sampled(popularity, 6, [6, 5], window=1) == {1, 2, 3, 4}
     # No target: nothing to match.
     assert sampled(popularity, 0, [1, 2], window=1) == {3, 4, 5, 6}
 
@@ -176,9 +179,10 @@ def test_the_chances_are_equal_past_the_history() -> None:
 
 
 def test_other_histories_are_seen_although_the_sampler_has_drawn_before() -> None:
-    sampler, popularity = PopularityMatchedItems(), [5, 5, 5]
-    assert set(sampler.sample(evidence_of(popularity, [1], [[2]]), 50, drawing())[0].tolist()) == {3}
-    assert set(sampler.sample(evidence_of(popularity, [1], [[3]]), 50, drawing())[0].tolist()) == {2}
+    sampler, first = PopularityMatchedItems(), evidence_of([5, 5, 5], [1], [[2]])
+    second = replace(first, histories=evidence_of([5, 5, 5], [1], [[3]]).histories)
+    assert set(sampler.sample(first, 50, drawing())[0].tolist()) == {3}
+    assert set(sampler.sample(second, 50, drawing())[0].tolist()) == {2}
 
 
 def test_a_position_draws_the_same_whatever_follows_it_in_the_batch() -> None:
