@@ -140,3 +140,25 @@ def test_discovery_and_the_registries_import_neither_torch_nor_a_plugin() -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_metadata_of_every_copy_is_found_the_one_that_counts_first(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = install("Twice_Pink", "[seqaug.heads]\ntwice = new:Head\n", version="2.0")
+    later = tmp_path / "later" / "twice_pink-1.0.dist-info"
+    later.mkdir(parents=True)
+    (later / "METADATA").write_text("Metadata-Version: 2.1\nName: twice-pink\nVersion: 1.0\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(later.parent)])
+    assert discovery.metadata_files("twice-pink") == [first / "entry_points.txt", later / "entry_points.txt"]
+    assert discovery.metadata_files("nobody") == []
+
+
+def test_a_plugin_in_a_group_that_is_no_kind_is_told_with_the_nearest_kind(install: Install) -> None:
+    from seqaug.core.registries import misplaced
+
+    install("stranger-typo", "[seqaug.noise_source]\npink = stranger:Pink\n", version="0.3")
+    assert misplaced() == [
+        "stranger-typo 0.3 declares 'pink' in the group 'seqaug.noise_source', which is no kind of plugin. "
+        "Did you mean 'seqaug.noise_sources'?"
+    ]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import seqaug
 from seqaug.core import discovery
 from seqaug.core.registries import REGISTRIES, noise_sources, registry_for_protocol
-from seqaug.core.registry import PluginInfo, Registry, Use
+from seqaug.core.registry import API_VERSION, PluginInfo, Registry, Use
 from seqaug.errors import PluginError, UnknownName
 
 Install = Callable[..., None]
@@ -67,6 +68,25 @@ def test_every_registry_belongs_to_one_interface() -> None:
     for registry in REGISTRIES.values():
         assert registry_for_protocol(registry.protocol) is registry
     assert registry_for_protocol(int) is None
+
+
+def test_a_name_that_another_kind_has_is_said_to_be_there(registry: Registry[object], install: Install) -> None:
+    install("seqaug-pink", "stranger_a", "class Pink: pass")
+    with pytest.raises(UnknownName, match=r"elsewhere: 'pink' in \[seqaug.noise_sources\] of seqaug-pink"):
+        REGISTRIES["heads"].get("pink")
+
+
+def test_one_of_several_is_loaded_by_what_is_known_of_it(registry: Registry[object], install: Install) -> None:
+    install("seqaug-pink", "stranger_e", f"class Pink:\n{DRAW}")
+    install("other-pink", "stranger_f", f"class Pink:\n{DRAW}")
+    assert [registry.load(info).__module__ for info in registry.all() if info.name == "pink"] == ["stranger_f", "stranger_e"]
+
+
+def test_three_that_claim_a_name_are_counted(registry: Registry[object], install: Install) -> None:
+    for number in range(3):
+        install(f"pink-{number}", f"stranger_{number}", "class Pink: pass")
+    with pytest.raises(PluginError, match="^3 plugins are a noise source called 'pink'"):
+        registry.get("pink")
 
 
 def test_a_misspelt_name_is_refused_with_the_nearest_and_with_what_exists(registry: Registry[object], install: Install) -> None:
@@ -205,6 +225,55 @@ def test_a_class_that_does_not_keep_the_interface_is_refused_with_both_signature
         "  expected: draw(self, clean, items, table, generator)",
         "  found:    draw(self, vectors, generator)",
     ]
+
+
+# ---- the version of the interface ----
+
+
+@pytest.mark.parametrize("line", ["", "    seqaug_api = 1\n", "    seqaug_api: int = 1\n"])
+def test_a_plugin_written_for_this_version_or_that_does_not_say_is_taken(
+    registry: Registry[object], install: Install, line: str
+) -> None:
+    install("seqaug-pink", "stranger_l", f"class Pink:\n{line}{DRAW}")
+    assert registry.get("pink").__module__ == "stranger_l"
+
+
+@pytest.mark.parametrize(
+    ("version", "way"),
+    [
+        (2, "Upgrade seqaug (pip install --upgrade seqaug), or use an older seqaug-pink."),
+        (0, "Use a newer seqaug-pink (pip install --upgrade seqaug-pink), or ask its author for one."),
+    ],
+)
+def test_a_plugin_written_for_another_version_is_refused_before_its_interface_is_looked_at(
+    registry: Registry[object], install: Install, version: int, way: str
+) -> None:
+    # Without `draw`: another version may well ask for other methods, and that is not what is wrong here.
+    install("seqaug-pink", "stranger_m", f"class Pink:\n    seqaug_api = {version}\n")
+    with pytest.raises(PluginError) as caught:
+        registry.get("pink")
+    assert str(caught.value) == (
+        f"the noise source 'pink' (seqaug-pink 0.1) was written for version {version} of the plugin interface, "
+        f"and seqaug {seqaug.__version__} has version 1. {way}"
+    )
+    assert caught.value.state == "incompatible" and caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("said", ["'1'", "1.0", "True", "None", "property(lambda self: 1)"])
+def test_a_version_that_is_no_whole_number_is_refused(registry: Registry[object], install: Install, said: str) -> None:
+    install("seqaug-pink", "stranger_n", f"class Pink:\n    seqaug_api = {said}\n{DRAW}")
+    with pytest.raises(PluginError, match="which is no version: a whole number is") as caught:
+        registry.get("pink")
+    assert caught.value.state == "incompatible"
+
+
+def test_the_version_is_that_of_the_api() -> None:
+    from seqaug import api
+
+    assert api.API_VERSION == API_VERSION == 1
+
+
+# ---- the interface ----
 
 
 def refused(kind: str, cls: type) -> bool:
