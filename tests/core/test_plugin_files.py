@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from seqaug.core import plugin_files
+from seqaug.core.isolation import PluginNote
 from seqaug.core.plugin_files import PREFIX, file_of, load_plugin_file
 from seqaug.core.registries import REGISTRIES, noise_sources
 from seqaug.errors import PluginError, UnknownName
@@ -141,6 +142,16 @@ def test_nothing_stays_of_a_file_that_breaks_halfway(write: Write) -> None:
 def test_ctrl_c_in_a_file_is_ctrl_c(write: Write) -> None:
     with pytest.raises(KeyboardInterrupt):
         load_plugin_file(write("slow.py", "raise KeyboardInterrupt\n"))
+
+
+def test_what_a_file_changes_for_everybody_is_put_back_and_named(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    path = write("rude.py", GREY.format(factor=2) + "\nimport torch\ntorch.set_default_dtype(torch.float64)\nprint('hello')\n")
+    with pytest.warns(PluginNote, match="torch's default dtype"):
+        load_plugin_file(path)
+    assert torch.get_default_dtype() is torch.float32
+    assert capsys.readouterr() == ("", "hello\n")  # stdout belongs to results
 
 
 def test_a_missing_file_is_named_with_its_nearest_neighbour(write: Write, tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..errors import PluginError, UnknownName, did_you_mean
+from .isolation import SLOW, PluginNote, Visit
 
 if TYPE_CHECKING:
     from .registry import PluginInfo
@@ -82,7 +84,7 @@ def load_plugin_file(path: str | Path, *, sha256: str | None = None) -> PluginFi
     sys.modules[name] = module
     _LOADED[path] = PluginFile(path, content, digest, name, ())
     try:
-        exec(compile(content, str(path), "exec"), module.__dict__)
+        _execute(content, path, shown, module)
         marked = _marked_in(name)
         if not marked:
             raise PluginError(
@@ -92,11 +94,28 @@ def load_plugin_file(path: str | Path, *, sha256: str | None = None) -> PluginFi
     except BaseException as error:
         _forget(name)
         del sys.modules[name], _LOADED[path]
-        if isinstance(error, PluginError) or not isinstance(error, Exception | SystemExit):
+        if isinstance(error, PluginError | KeyboardInterrupt):
             raise
         raise PluginError(f"the plugin file {shown} does not run: {_cause(error, path)}") from error
     found = _LOADED[path] = PluginFile(path, content, digest, name, marked)
     return found
+
+
+def _execute(content: bytes, path: Path, shown: str, module: ModuleType) -> None:
+    """Run the file as a stranger's package is imported: what it prints, changes or ends harms nobody."""
+    visit = Visit()
+    try:
+        with visit:
+            exec(compile(content, str(path), "exec"), module.__dict__)
+    finally:
+        if visit.seconds > SLOW:
+            said = f"the plugin file {shown} took {visit.seconds:.1f} s to read, and every command that names it waits as long."
+            warnings.warn(said, PluginNote, stacklevel=2)
+        if visit.changed:
+            said = (
+                f"the plugin file {shown} changed what the whole process shares: {', '.join(visit.changed)}. That was put back."
+            )
+            warnings.warn(said, PluginNote, stacklevel=2)
 
 
 def _marked_in(module: str) -> tuple[PluginInfo, ...]:
