@@ -26,7 +26,7 @@ def put(
     version: str = "0.1",
     declared: str = "",
 ) -> Path:
-    """A distribution in the folder `site` whose noise source `name` is the class `Pink` of its one module. Returns its metadata.
+    """A distribution in the folder `site` whose noise source `name` is the class `Pink` of a module. Returns its metadata.
 
     module: the distribution's name with underscores where none is given. declared: another entry_points.txt.
     """
