@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .check import Check
 from .running import checks_of, outcome_of
 from .subject import Subject
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = ["BoundCheck", "parametrize_with_checks"]
 
@@ -35,7 +38,7 @@ class BoundCheck:
         return f"{self.subject.name}: {self.check.name}"
 
 
-def parametrize_with_checks(*plugins: type[Any] | Subject) -> Any:
+def parametrize_with_checks(*plugins: type[Any] | Subject) -> pytest.MarkDecorator:
     """Every check of every plugin as a case of its own of `def test_conformance(check): check()`.
 
     plugins: classes, whose kind is known from their mark or entry point, or Subjects. Raises PluginError where a kind cannot be
