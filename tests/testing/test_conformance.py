@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from seqaug.core.registries import REGISTRIES
 from seqaug.testing import Subject, parametrize_with_checks
-from seqaug.testing.bench import KINDS
 
 BUILT_IN = [
     Subject(registry.get(info.name), kind=kind)
     for kind, registry in REGISTRIES.items()
-    if kind in KINDS
     for info in registry.all()
     if info.builtin
 ]

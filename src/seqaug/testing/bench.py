@@ -9,21 +9,26 @@ N positions, B sequences, D width, V items, M negatives per position.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Generator, Tensor
 
+from ..core.items import ItemScores
 from ..core.seeds import derived
-from ..core.views import Evidence
+from ..core.step import Step
+from ..core.views import Evidence, View
 from ..data.batch import Batch
-from ..data.samples import Samples
+from ..data.samples import Kind, Samples
+from ..data.split import Histories
 from ..errors import PluginError, RecipeError, SeqaugError
+from ..recipes.chosen import build
 from .hosts import SPAN, STEPS, Host, Placed, host_of, ways_to_place
 from .subject import Subject
-from .worlds import MAX_LENGTH, MIXED, USUAL, Scene, Size, evidence_of
+from .watching import WatchedGenerators
+from .worlds import DIM, MAX_LENGTH, MIXED, USUAL, Scene, Size, evidence_of
 
 __all__ = ["KINDS", "Answer", "Bench", "Situation", "bench_of", "finite", "shaped"]
 
@@ -35,10 +40,14 @@ Per = Literal["position", "sequence", "whole"]
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a plugin has answered: tensors by name, and whether it drew from a generator that it was handed."""
+    """What a plugin has answered: tensors by name, and whether anybody drew from a generator meanwhile.
+
+    raw: the answer as the plugin gave it, where the tensors are made from it.
+    """
 
     tensors: Mapping[str, Tensor]
     drew: bool = False
+    raw: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +135,14 @@ class Bench:
         item: int | None = None,
         device: str = "cpu",
         host: Host | None = None,
+        init: int = 0,
     ) -> Situation:
         """A new plugin before sequences of these lengths (of the one length that it takes, where it takes no other).
 
-        seed: of the sequences; the plugin and its host are always initialised alike.
+        seed: of the sequences. init: of the weights of the plugin and its host.
         """
         host = host or self.host
-        placed = host.placed(size, device=device)
+        placed = host.placed(size, device=device, seed=init)
         if self._spans(host):
             lengths = [SPAN] * len(lengths)
         scene = Scene.drawn(lengths, placed.histories, placed.assembly.model.items, seed=seed, steps=STEPS, item=item)
@@ -148,6 +158,20 @@ class Bench:
             "sequences of max_length": lambda: self.situation([longest, longest]),
             "sequences of one item again and again": lambda: self.situation(item=2),
         }
+
+    def with_scene(self, situation: Situation, scene: Scene) -> Situation:
+        """The same plugin before other sequences."""
+        return replace(situation, scene=scene)
+
+    def with_options(self, **options: Any) -> Situation:
+        """A plugin with these options besides the subject's, before a usual batch. Raises RecipeError where they are wrong."""
+        subject = Subject(self.subject.plugin, kind=self.kind, options={**self.subject.options, **options})
+        return self.situation(host=host_of(subject, self.host.name, "main"))
+
+    def made_alone(self) -> Any:
+        """The plugin made as a planner does to ask for its view names: without a model, without data."""
+        given = {"dim": DIM, "max_length": MAX_LENGTH, "num_items": USUAL.items, "steps": STEPS, "span": SPAN}
+        return build(self.host.chosen, given, [])
 
     # ---- what it is asked ----
 
@@ -297,6 +321,189 @@ class _Schedules(Bench):
         return found
 
 
+class _Stepping(Bench):
+    """What works on the batch of a step: rows of the toy world, in the order of its data."""
+
+    per = "whole"
+
+    def situation(
+        self,
+        lengths: Sequence[int] = MIXED,
+        *,
+        size: Size = USUAL,
+        seed: int = 0,
+        item: int | None = None,
+        device: str = "cpu",
+        host: Host | None = None,
+        init: int = 0,
+        rows: Sequence[int] | None = None,
+        rows_of: Kind = "sequences",
+    ) -> Situation:
+        """As many rows as lengths; their lengths are those of the data, unless `rows` names them. Parts are in training."""
+        usual = super().situation(lengths, size=size, seed=seed, device=device, host=host, init=init)
+        samples = usual.placed.samples(rows_of)
+        if rows is None:
+            rows = [(seed * len(lengths) + place) % samples.num_rows for place in range(len(lengths))]
+        usual.placed.assembly.model.train()
+        return replace(usual, batch=samples.take(torch.tensor(rows)), samples=samples)
+
+    def edges(self) -> dict[str, Callable[[], Situation]]:
+        every = self.situation()
+        assert every.samples is not None
+        whole = every.samples.take(torch.arange(every.samples.num_rows))
+        short = [row for row, count in enumerate(whole.layout.counts) if count == 1][:3]
+        full = [row for row, count in enumerate(whole.layout.counts) if count == MAX_LENGTH][:3]
+        pieces = torch.split(whole.items, list(whole.layout.counts))
+        dull = [row for row, piece in enumerate(pieces) if len(piece) > 2 and int(piece.min()) == int(piece.max())]
+        assert len(short) > 1 and len(full) > 1 and dull, "the toy world has rows of every sort"
+        return {
+            "a batch of one row": lambda: self.situation(rows=full[:1]),
+            "rows of one item": lambda: self.situation(rows=short),
+            "one row of one item": lambda: self.situation(rows=short[:1]),
+            "rows of max_length": lambda: self.situation(rows=full),
+            "a row of one item again and again": lambda: self.situation(rows=dull),
+        }
+
+    def ask(self, situation: Situation, seed: int = 0) -> Answer:
+        step, generators = self.step(situation, seed)
+        tensors, raw = self.told(situation, step)
+        return Answer(tensors, generators.drew, raw)
+
+    def step(self, situation: Situation, seed: int = 0) -> tuple[Step, WatchedGenerators]:
+        """The step of the situation's batch, and the generators that it hands out."""
+        placed, batch = situation.placed, situation.batch
+        assert batch is not None and situation.samples is not None
+        generators = WatchedGenerators(placed.device)
+        step = Step(placed.assembly, situation.samples, batch, epoch=0, seed=(seed, "kit"), generators=generators)
+        return step, generators
+
+    def told(self, situation: Situation, step: Step) -> tuple[dict[str, Tensor], Any]:
+        """What the plugin gives in a step, by name, and as it gave it."""
+        raise NotImplementedError
+
+
+class _Augmenters(_Stepping):
+    def told(self, situation: Situation, step: Step) -> tuple[dict[str, Tensor], Any]:
+        found: dict[str, Tensor] = {}
+        views: dict[str, View] = {}
+        for name in situation.plugin.view_names:
+            view = views[name] = step.view(f"subject.{name}")
+            found |= {f"{name}.items": view.items, f"{name}.edited": view.edited, f"{name}.lengths": view.layout.lengths}
+            found |= {} if view.embedded is None else {f"{name}.embedded": view.embedded}
+            found |= {} if view.representation is None else {f"{name}.representation": view.representation}
+        return found, views
+
+    def problems(self, situation: Situation, answer: Answer) -> list[str]:
+        assert situation.batch is not None
+        return [
+            problem
+            for name, view in answer.raw.items()
+            for problem in _wrong_with_view(name, view, situation.batch, situation.placed.assembly.model.items.mask_id)
+        ]
+
+
+def _wrong_with_view(name: str, view: object, batch: Batch, mask: int) -> list[str]:
+    if not isinstance(view, View):
+        return [f"the view {name!r} is a {type(view).__name__}, and a View was expected"]
+    device, count = batch.items.device, view.layout.num_positions
+    if view.layout.num_sequences != batch.size:
+        return [f"the view {name!r} has {view.layout.num_sequences} sequences, and the batch {batch.size}"]
+    found = shaped(f"{name}.items", view.items, (count,), (torch.int64,), device)
+    found += shaped(f"{name}.edited", view.edited, (count,), (torch.bool,), device)
+    if view.embedded is not None:
+        found += shaped(f"{name}.embedded", view.embedded, (count, DIM), (torch.float32,), device)
+    if view.representation is not None:
+        width = view.representation.shape[-1]
+        found += shaped(f"{name}.representation", view.representation, (batch.size, width), (torch.float32,), device)
+    if found:
+        return found
+    low, high = int(view.items.min()), int(view.items.max())
+    if low < 1 or high > mask:
+        found.append(f"{name}.items holds ids of {low}..{high}, and 1..{mask} (MASK) was expected")
+    for part in ("embedded", "representation"):
+        value = getattr(view, part)
+        found += [] if value is None else finite(f"{name}.{part}", value)
+    return found
+
+
+class _Objectives(_Stepping):
+    def told(self, situation: Situation, step: Step) -> tuple[dict[str, Tensor], Any]:
+        value = situation.plugin(step)
+        return {"value": value}, value
+
+    def problems(self, situation: Situation, answer: Answer) -> list[str]:
+        value, device = answer.raw, situation.placed.device
+        found = shaped("the value", value, (), (torch.float32, torch.float64), device)
+        return found or finite("the value", value)
+
+
+class _Scorers(Bench):
+    per = "sequence"
+
+    def answer(self, situation: Situation, draw: Generator) -> Mapping[str, Tensor]:
+        scores = self.scores(situation, draw)
+        ids, values = scores.top(min(5, scores.num_items))
+        return {"best items": ids, "their scores": values}
+
+    @torch.no_grad()
+    def scores(self, situation: Situation, draw: Generator) -> ItemScores:
+        """What the scorer gives, as evaluation reads it."""
+        return self.ranked(self.given(situation, draw))
+
+    def ranked(self, given: ItemScores | Tensor) -> ItemScores:
+        """Scores as evaluation reads them."""
+        return given if isinstance(given, ItemScores) else ItemScores.dense(given)
+
+    @torch.no_grad()
+    def given(self, situation: Situation, draw: Generator) -> Any:
+        """What the scorer gives."""
+        return situation.plugin.score(situation.placed.assembly.model, situation.scene.batch(), draw)
+
+    def problems(self, situation: Situation, answer: Answer) -> list[str]:
+        given = self.given(situation, self.generator(situation.placed.device, 0))
+        histories, device = situation.scene.layout.num_sequences, situation.placed.device
+        items = situation.placed.histories.num_items
+        if isinstance(given, ItemScores):
+            if (given.size, given.num_items) != (histories, items):
+                return [f"the scores are those of {given.num_items} items for {given.size} histories; {items} for {histories}"]
+            return finite("the scores", answer.tensors["their scores"])
+        found = shaped("the scores", given, (histories, items), (torch.float32, torch.float64), device)
+        return found or finite("the scores", given)
+
+
+class _Rewriters(Bench):
+    per = "sequence"
+
+    @torch.no_grad()
+    def answer(self, situation: Situation, draw: Generator) -> Mapping[str, Tensor]:
+        placed = situation.placed
+        return {"context": situation.plugin.rewrite(placed.assembly.model, placed.histories, draw)}
+
+    def edges(self) -> dict[str, Callable[[], Situation]]:
+        def of(users: Sequence[int]) -> Situation:
+            usual = self.situation()
+            return replace(usual, placed=replace(usual.placed, histories=_of_users(usual.placed.histories, users)))
+
+        lengths = self.situation().placed.histories.lengths.tolist()
+        by_length = sorted(range(len(lengths)), key=lengths.__getitem__)
+        return {
+            "a single user": lambda: of([0]),
+            "users of one item": lambda: of(by_length[:1]),
+            "users of more than max_length items": lambda: of(by_length[-2:]),
+        }
+
+    def problems(self, situation: Situation, answer: Answer) -> list[str]:
+        context, users = answer.tensors["context"], situation.placed.histories.num_users
+        width = context.shape[-1] if isinstance(context, Tensor) and context.dim() else 1
+        return shaped("the context", context, (users, width), (torch.int64,), situation.placed.device)
+
+
+def _of_users(histories: Histories, users: Sequence[int]) -> Histories:
+    pieces = [histories.of(user) for user in users]
+    offsets = torch.tensor([0, *(len(piece) for piece in pieces)], device=histories.items.device).cumsum(0)
+    return Histories(offsets, torch.cat(pieces), histories.num_items)
+
+
 KINDS: dict[str, type[Bench]] = {
     "noise_sources": _NoiseSources,
     "position_selectors": _PositionSelectors,
@@ -305,6 +512,10 @@ KINDS: dict[str, type[Bench]] = {
     "denoisers": _Denoisers,
     "heads": _Heads,
     "schedules": _Schedules,
+    "augmenters": _Augmenters,
+    "objectives": _Objectives,
+    "scorers": _Scorers,
+    "rewriters": _Rewriters,
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 if TYPE_CHECKING:
     from .bench import Bench
 
-__all__ = ["Check", "Finding", "NotAsked", "Outcome", "State", "check", "declared", "found", "not_asked", "require"]
+__all__ = ["Check", "Finding", "NotAsked", "Outcome", "State", "check", "declared", "found", "in_words", "not_asked", "require"]
 
 State = Literal["passed", "failed", "skipped"]
 F = TypeVar("F", bound=Callable[..., None])
@@ -69,6 +69,18 @@ def found(what: str) -> NoReturn:
 def not_asked(why: str) -> NoReturn:
     """Leave the check: it says nothing about this plugin."""
     raise NotAsked(why)
+
+
+def in_words(error: BaseException) -> str:
+    """What was raised, and the last line of the plugin's that it passed through."""
+    trace, where = error.__traceback__, ""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if "/torch/" not in file and not file.startswith("<"):
+            where = f" ({file.rpartition('/')[2]}:{trace.tb_lineno})"
+        trace = trace.tb_next
+    text = str(error).strip()
+    return f"it raises {type(error).__name__}{': ' + text.splitlines()[0] if text else ''}{where}"
 
 
 _DECLARED: dict[str, list[Check]] = {}

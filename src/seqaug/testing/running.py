@@ -7,10 +7,10 @@ from typing import Any
 
 from ..core.registries import REGISTRIES
 from ..errors import RecipeError, SeqaugError, did_you_mean
-from .check import Check, Finding, NotAsked, Outcome, declared
+from .check import Check, Finding, NotAsked, Outcome, declared, in_words
 from .subject import Subject
 
-__all__ = ["check_plugin", "checks_of", "in_words", "outcome_of"]
+__all__ = ["check_plugin", "checks_of", "outcome_of"]
 
 
 def checks_of(kind: str) -> tuple[Check, ...]:
@@ -56,15 +56,3 @@ def outcome_of(check: Check, subject: Subject) -> Outcome:
         except Exception as error:
             return Outcome(check, "failed", in_words(error), error)
     return Outcome(check, "passed")
-
-
-def in_words(error: BaseException) -> str:
-    """What was raised, and the last line of the plugin's that it passed through."""
-    trace, where = error.__traceback__, ""
-    while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if "/torch/" not in file and not file.startswith("<"):
-            where = f" ({file.rpartition('/')[2]}:{trace.tb_lineno})"
-        trace = trace.tb_next
-    text = str(error).strip()
-    return f"it raises {type(error).__name__}{': ' + text.splitlines()[0] if text else ''}{where}"

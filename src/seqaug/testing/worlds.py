@@ -17,6 +17,7 @@ from ..core.items import ItemScores, ItemTable
 from ..core.views import Evidence
 from ..data.batch import Batch
 from ..data.layout import Layout
+from ..data.sequences import UserSequences
 from ..data.split import Histories, Split, leave_one_out
 from ..data.synthetic import toy_world
 
@@ -41,7 +42,13 @@ USUAL, FEW, MANY = Size(48, 60), Size(16, 5), Size(96, 2000)
 
 @lru_cache(maxsize=8)
 def _split(size: Size) -> Split:
-    return leave_one_out(toy_world(size.users, size.items, MAX_LENGTH))
+    """A toy world, one more user who had a single item again and again, and more still until every item occurs."""
+    lists = [*toy_world(size.users, size.items, MAX_LENGTH)]
+    lists.append(("again and again", ["2"] * 9))
+    had = {item for _, items in lists for item in items}
+    rest = [str(item) for item in range(1, size.items + 1) if str(item) not in had]
+    lists += [(f"rest {begin}", rest[begin : begin + MAX_LENGTH]) for begin in range(0, len(rest), MAX_LENGTH)]
+    return leave_one_out(UserSequences.from_lists([one for one in lists if len(one[1]) >= 3]))
 
 
 def split_of(size: Size) -> Split:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from . import answers, contract, randomness
+# The order is that of the table.
+# isort: off
+from . import contract
+from . import answers
+from . import randomness
+from . import independence
+from . import learning
+from . import cost
 
-__all__ = ["answers", "contract", "randomness"]
+__all__ = ["answers", "contract", "cost", "independence", "learning", "randomness"]

@@ -1,18 +1,31 @@
-"""Where the dice come from: the same twice, anew, and whatever the global seeds."""
+"""Where the dice come from, and what is left behind: the same twice, anew, and whatever the global seeds."""
 
 from __future__ import annotations
 
 import torch
+from torch import Generator
 
 from ...core.registries import REGISTRIES
-from ..bench import Answer, Bench
+from ..bench import Answer, Bench, Situation
 from ..check import check, require
 from ..watching import RandomState, changed, copies, other_global_seeds
 
-__all__ = ["answers_the_same_anew", "answers_the_same_twice", "changes_no_input", "draws_from_its_generator_only", "same"]
+__all__ = [
+    "answers_the_same_anew",
+    "answers_the_same_twice",
+    "begins_an_epoch_anew",
+    "changes_no_input",
+    "draws_dropout_from_torch",
+    "draws_from_its_generator_only",
+    "draws_nothing_in_evaluation",
+    "leaves_parts_in_their_mode",
+    "same",
+]
 
 ALL = tuple(REGISTRIES)
-STRATEGIES = tuple(kind for kind in ALL if kind not in ("encoders", "denoisers", "heads"))
+PARTS = ("encoders", "denoisers", "heads")
+STRATEGIES = tuple(kind for kind in ALL if kind not in PARTS)
+HOSTED = ("augmenters", "objectives", "scorers", "rewriters")
 
 
 def same(one: Answer, two: Answer) -> list[str]:
@@ -49,7 +62,19 @@ def answers_the_same_anew(bench: Bench) -> None:
 def draws_from_its_generator_only(bench: Bench) -> None:
     """The plugin is asked under two settings of the global seeds of torch, numpy and Python: its answer is the same, and it
     leaves the global random state as it was. Otherwise exchanging one plugin would change what every other draws."""
+    _same_under_other_seeds(bench, bench.situation())
+
+
+@check("draws nothing when it is not training", *PARTS)
+def draws_nothing_in_evaluation(bench: Bench) -> None:
+    """In evaluation (`eval()`) the answer is the same whatever the global seeds, and they stay where they are: dropout that
+    is not off then makes scores a matter of luck."""
     situation = bench.situation()
+    situation.plugin.eval()
+    _same_under_other_seeds(bench, situation)
+
+
+def _same_under_other_seeds(bench: Bench, situation: Situation) -> None:
     answers = []
     for seed in (1, 2):
         with other_global_seeds(seed):
@@ -61,6 +86,24 @@ def draws_from_its_generator_only(bench: Bench) -> None:
     require(not differ, f"its answer follows the global seeds, in {', '.join(differ)}.")
 
 
+@check("draws its dropout from torch alone, which a step has seeded", *PARTS)
+def draws_dropout_from_torch(bench: Bench) -> None:
+    """In training, under the same seed of torch and others of numpy and Python, the answer is the same: dropout follows the
+    seed that a step sets for each forward pass, and nothing else."""
+    situation = bench.situation()
+    situation.plugin.train()
+    answers = []
+    for seed in (1, 2):
+        with other_global_seeds(seed):
+            torch_as = Generator().manual_seed(7).get_state()
+            torch.set_rng_state(torch_as)
+            before = RandomState.now()
+            answers.append(bench.ask(situation))
+            touched = [one for one in RandomState.now().differs(before) if one != "torch"]
+        require(not touched, f"it draws from the global random state of {' and '.join(touched)}.")
+    require(not same(*answers), "its answer does not follow torch's seed.")
+
+
 @check("changes nothing that it is handed", *ALL)
 def changes_no_input(bench: Bench) -> None:
     """Items, vectors, evidence, histories, popularity and every parameter of the model hold the same numbers afterwards."""
@@ -70,3 +113,48 @@ def changes_no_input(bench: Bench) -> None:
     bench.ask(situation)
     now = changed(watched, before)
     require(not now, f"it changes {', '.join(now)} in place.")
+
+
+@check("begins an epoch without a memory of the last one", *ALL)
+def begins_an_epoch_anew(bench: Bench) -> None:
+    """A plugin that has worked through an epoch, and one that was made when the next epoch began (as on resuming), are asked
+    the same, the item vectors having moved meanwhile: the same answer. What is kept from step to step is rebuilt in
+    `start_epoch(table, epoch)`."""
+    worked, fresh = bench.situation(), bench.situation()
+    _start_epoch(worked, 0)
+    bench.ask(worked, seed=1)
+    bench.ask(worked, seed=2)
+    for one in (worked, fresh):
+        with torch.no_grad():
+            one.placed.assembly.model.items.weight.mul_(torch.linspace(-1, 1, one.placed.assembly.model.items.dim))
+        _start_epoch(one, 1)
+    differ = same(bench.ask(worked, seed=3), bench.ask(fresh, seed=3))
+    require(not differ, f"what it did before still shows in {', '.join(differ)}.")
+
+
+def _start_epoch(situation: Situation, epoch: int) -> None:
+    assembly = situation.placed.assembly
+    for plugin in assembly.plugins.values():
+        start = getattr(plugin, "start_epoch", None)
+        if start is not None:
+            start(assembly.model.items, epoch)
+
+
+@check("leaves every part in its mode", *HOSTED)
+def leaves_parts_in_their_mode(bench: Bench) -> None:
+    """Which parts are in training, and which parameters want a gradient, is the same afterwards: whoever quietens a part puts
+    it back (`seqaug.api.quiet`)."""
+    situation = bench.situation()
+    model = situation.placed.assembly.model
+
+    def modes() -> dict[str, bool]:
+        found = {f"{name or 'the model'}.training": part.training for name, part in model.named_modules()}
+        return found | {f"{name}.requires_grad": one.requires_grad for name, one in model.named_parameters()}
+
+    for training in (True, False):
+        model.train(training)
+        before = modes()
+        bench.ask(situation)
+        after = modes()
+        differ = [name for name in before if before[name] != after[name]]
+        require(not differ, f"it leaves {', '.join(differ[:3])} changed.")
