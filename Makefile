@@ -17,7 +17,7 @@ pip  := $(bin)/python -m pip --disable-pip-version-check
 what := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint types docs bench clean
+.PHONY: help run test test-all lint types docs plugins bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,11 +39,14 @@ types: $(VENV)/.stamp-dev ## mypy --strict on src
 docs: $(VENV)/.stamp-dev ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
 
+plugins: ## install the packages of plugins/ into an environment of their own, and use them
+	PYTHON="$(PYTHON)" plugins/check.sh
+
 bench: $(VENV)/.stamp-run ## time an epoch against its own matrix products; make bench BENCH="--data beauty"
 	$(bin)/python benchmarks/epoch.py $(BENCH)
 
 clean: ## remove what make and the tools made (runs/ stays)
-	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis src/seqaug.egg-info
+	rm -rf $(VENV) .venv-plugins build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis src/seqaug.egg-info
 	find src tests benchmarks plugins examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(bin)/python:
