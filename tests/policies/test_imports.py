@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"evaluation", "core", "data", "errors"},
     "experiments": {"training", "evaluation", "recipes", "report", "core", "data", "errors"},
     "scaffold": {"core", "errors"},
+    "library": {"experiments", "training", "evaluation", "recipes", "core", "data", "errors"},
     "testing": {"api", "training", "evaluation", "recipes", "core", "data", "errors"},
     "cli": {"experiments", "report", "scaffold", "testing", "training", "evaluation", "recipes", "core", "data", "errors"},
 }
