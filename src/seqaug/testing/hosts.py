@@ -159,19 +159,27 @@ class Host:
 
     def placed(self, size: Size, *, device: torch.device | str = "cpu", seed: int = 0) -> Placed:
         """The recipe assembled in a toy world of that size, with a new plugin in it."""
-        split = split_of(size)
-        histories = split.train.to(device)
-        popularity = popularity_of(split.train)
-        assembly = assemble(
-            self.plan,
-            num_items=split.sequences.num_items,
-            popularity=popularity,
-            histories=split.train,
-            seed=seed,
-            device=device,
-        )
-        assembly.model.eval()
-        return Placed(assembly.plugins[self.chosen.path], assembly, histories, split)
+        return _placed(self.plan, self.chosen.path, size, device, seed)
+
+
+def _placed(plan: Plan, path: str | None, size: Size, device: torch.device | str, seed: int) -> Placed:
+    split = split_of(size)
+    assembly = assemble(
+        plan,
+        num_items=split.sequences.num_items,
+        popularity=popularity_of(split.train),
+        histories=split.train,
+        seed=seed,
+        device=device,
+    )
+    assembly.model.eval()
+    return Placed(None if path is None else assembly.plugins[path], assembly, split.train.to(device), split)
+
+
+def bare(name: str, size: Size) -> Placed:
+    """A host as it is, without a plugin that is checked, assembled in a toy world of that size."""
+    _, plan = _bare(name)
+    return _placed(plan, None, size, "cpu", 0)
 
 
 def ways_to_place(subject: Subject) -> tuple[tuple[str, str], ...]:
