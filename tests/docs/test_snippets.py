@@ -63,5 +63,7 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
 
 
 def test_the_readme_and_the_pages_that_teach_have_executed_blocks() -> None:
-    taught = {"README.md", "docs/getting-started.md", "docs/recipes.md", "docs/plugins.md", "docs/reference/run-folder.md"}
+    taught = {"README.md", "docs/tutorial.md", "docs/recipes.md", "docs/plugins.md", "docs/reference/run-folder.md"}
+    taught |= {f"docs/how-to/{name}.md" for name in ("own-data", "own-plugin", "ci")}
+    taught |= {name_of(page) for page in PAGES if page.parent.name == "concepts"}
     assert taught <= {name_of(page) for page in WITH_BLOCKS}
