@@ -31,7 +31,12 @@ def registered() -> Declared:
 def declared() -> Declared:
     """The same, as pyproject.toml says it."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
-    return {(group.removeprefix("seqaug."), name): value for group, names in groups.items() for name, value in names.items()}
+    return {
+        (group.removeprefix("seqaug."), name): value
+        for group, names in groups.items()
+        if group.startswith("seqaug.")
+        for name, value in names.items()
+    }
 
 
 def test_pyproject_declares_exactly_what_builtin_registers() -> None:

@@ -39,6 +39,7 @@ __all__ = [
     "VIEWS",
     "Host",
     "Placed",
+    "bare",
     "filled_in",
     "host_of",
     "read_options",
