@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqaug.api import Batch, Generator, Histories, Layout, View
+from seqaug.testing import Subject, parametrize_with_checks
 
 from seqaug_cooccurrence import CooccurrenceEdits, edits
 
@@ -98,6 +99,15 @@ def kept(augmenter: CooccurrenceEdits, item: int) -> dict[int, float]:
     assert found is not None
     values = found.upto[item].diff(prepend=torch.zeros(1, dtype=torch.float64))
     return {other: value for other, value in zip(found.items[item].tolist(), values.tolist(), strict=True) if value > 1e-12}
+
+
+@parametrize_with_checks(
+    CooccurrenceEdits,
+    Subject(CooccurrenceEdits, options={"operations": ["substitute"], "substitute": 0.5, "window": None}),
+    Subject(CooccurrenceEdits, options={"operations": ["insert"], "insert": 1.0, "k": 1}),
+)
+def test_conformance(check: Callable[[], None]) -> None:
+    check()
 
 
 # ---- what belongs together ----

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqaug.api import Evidence, Generator, Histories, ItemTable, Layout, RecipeError, SeqaugError, Tensor
+from seqaug.testing import Subject, parametrize_with_checks
 
 from seqaug_popularity import PopularityMatchedItems, PopularityMatchedNoise
 
@@ -60,6 +62,16 @@ def sampled(popularity: list[int], target: int, history: list[int], **options: o
     evidence = evidence_of(popularity, [target], [history])
     found: Tensor = PopularityMatchedItems(**options).sample(evidence, MANY, drawing())  # type: ignore[arg-type]
     return set(found[0].tolist())
+
+
+@parametrize_with_checks(
+    PopularityMatchedNoise,
+    Subject(PopularityMatchedNoise, options={"k": 3, "window": 1}),
+    PopularityMatchedItems,
+    Subject(PopularityMatchedItems, options={"window": 1, "exclude": "target"}),
+)
+def test_conformance(check: Callable[[], None]) -> None:
+    check()
 
 
 # ---- the noise ----
