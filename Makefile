@@ -17,10 +17,10 @@ pip  := $(bin)/python -m pip --disable-pip-version-check
 what := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint types docs plugins bench clean
+.PHONY: help run test test-all lint types docs references plugins bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.stamp-run ## train simdiffrec on the bundled data set and print the result
 	$(bin)/seqaug run $(RUN)
@@ -36,8 +36,12 @@ lint: $(VENV)/.stamp-dev ## ruff: mistakes and layout
 types: $(VENV)/.stamp-dev ## mypy --strict on src
 	$(bin)/mypy
 
-docs: $(VENV)/.stamp-dev ## build the documentation into site/
+docs: $(VENV)/.stamp-dev ## build the documentation into site/, and check it
 	NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict
+	$(bin)/python docs/check_site.py site
+
+references: $(VENV)/.stamp-test ## write the generated pages of the documentation anew
+	OMP_NUM_THREADS=1 $(bin)/python docs/write_references.py
 
 plugins: ## install the packages of plugins/ into an environment of their own, and use them
 	PYTHON="$(PYTHON)" plugins/check.sh
