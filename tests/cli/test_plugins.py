@@ -52,7 +52,8 @@ def process(site: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedPro
 
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("SEQAUG_", "FORCE_COLOR"))}
-        kept |= {"PYTHONPATH": str(site), "SEQAUG_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1", **environment}
+        path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+        kept |= {"PYTHONPATH": path, "SEQAUG_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1", **environment}
         return subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=tmp_path, env=kept)
 
     return run
@@ -250,19 +251,40 @@ def test_exit_at_import_is_broken_and_a_true_ctrl_c_stops(process: Callable[...,
     assert done.returncode == 130 and "stopped." in done.stderr and "Traceback" not in done.stderr
 
 
-def test_workers_of_an_ablation_inherit_no_plugins(process: Callable[..., Any], site: Path, tmp_path: Path) -> None:
-    put(site, "stranger-one", name="transformer", declared="[seqaug.encoders]\ntransformer = stranger_one:Pink\n")
+@pytest.fixture
+def ablation(process: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """`seqaug ablate` of sasrec on the toy data: its loss beside another, one epoch, one seed."""
     world = toy_world(num_users=30, num_items=40, max_length=8)
     (tmp_path / "toy.txt").write_text("".join(" ".join([user, *items]) + "\n" for user, items in world))
     small = "data.max_length=8; items.dim=8; encoders.main.inner=8; training.batch_size=16; training.validate_every=1"
-    words = ["ablate", "sasrec", "--axis", "loss=next_item_softmax,next_item_bce", "--seeds", "1", "--epochs", "1"]
-    words += ["--data", "toy.txt", "--device", "cpu", "--json"]
+    words = ["--seeds", "1", "--epochs", "1", "--data", "toy.txt", "--device", "cpu", "--json"]
+    return lambda other, *more: process(
+        "ablate", "sasrec", "--axis", f"loss=next_item_softmax,{other}", *words, *more, SEQAUG_SET=small
+    )
+
+
+def test_workers_of_an_ablation_inherit_no_plugins(ablation: Callable[..., Any], site: Path, tmp_path: Path) -> None:
+    put(site, "stranger-one", declared="[seqaug.encoders]\ntransformer = stranger_one:Pink\n")
     # Without the flag the name is claimed twice; a worker that did not inherit it would refuse its run.
-    refused = process(*words, "--dry-run", SEQAUG_SET=small)
+    refused = ablation("next_item_bce", "--dry-run")
     assert refused.returncode == 4 and "two plugins are an encoder called 'transformer'" in refused.stderr
-    done = process(*words, "--no-plugins", SEQAUG_SET=small)
+    done = ablation("next_item_bce", "--no-plugins")
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "runs").glob("*/metrics.json"))) == 2
+
+
+def test_what_an_import_changed_is_told_once_and_not_by_every_worker(
+    ablation: Callable[..., Any], site: Path, tmp_path: Path
+) -> None:
+    code = (
+        "import torch\ntorch.set_default_dtype(torch.float64)\nclass Pink:\n    def __call__(self, step):\n"
+        "        hidden, targets = step.predicting()\n        return step.scores(hidden).nll(targets)\n"
+    )
+    put(site, "stranger-loss", code, declared="[seqaug.objectives]\nrosy = stranger_loss:Pink\n")
+    done = ablation("rosy")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "runs").glob("*/metrics.json"))) == 2
+    assert done.stderr.count("changed what the whole process shares") == 1
 
 
 def test_no_plugins_is_a_flag_of_every_command() -> None:
