@@ -95,15 +95,11 @@ def text() -> str:
 
 
 def _contents(registries: list[Registry[object]]) -> list[str]:
-    rows = [
-        [
-            f"[{registry.kind}](#{registry.kind})",
-            _first_sentence(registry.protocol),
-            ", ".join(f"[`{info.name}`](#{anchor(info.kind, info.name)})" for info in _own(registry)),
-        ]
-        for registry in registries
-    ]
-    return table(["kind", "what it is", "in the box"], rows)
+    lines = []
+    for registry in registries:
+        own = ", ".join(f"[`{info.name}`](#{anchor(info.kind, info.name)})" for info in _own(registry))
+        lines.append(f"* **[{registry.kind}](#{registry.kind})**: {own}")
+    return [*lines, ""]
 
 
 def _own(registry: Registry[object]) -> list[PluginInfo]:
@@ -145,10 +141,6 @@ def _interface(protocol: type[object]) -> Iterator[str]:
 def _signature(function: object) -> str:
     """With its types as they are written."""
     return re.sub(r"'([^']*)'", r"\1", str(inspect.signature(function)))  # type: ignore[arg-type]
-
-
-def _first_sentence(cls: type[object]) -> str:
-    return _escaped(re.split(r"(?<=\.)\s", inspect.cleandoc(cls.__doc__ or ""))[0])
 
 
 # ---- a plugin ----

@@ -58,20 +58,16 @@ def _overview() -> str:
         rows.append(
             [
                 f"[`{name}`](recipes/{name}.md)",
-                prose(_paper(plan)),
                 str(len(tags)),
                 *(str(counts[source]) for source in SOURCES if source != "user"),
                 f"{others:,}",
                 str(len(plan.variants)),
                 str(len(plan.ablations)),
+                prose(plan.paper or ""),
             ]
         )
-    header = ["recipe", "paper", "values", "paper's", "code's", "assumed", "parameters", "data sets", "ablations"]
+    header = ["recipe", "values", "paper's", "code's", "assumed", "parameters", "data sets", "ablations", "paper"]
     return "\n".join([OVERVIEW.rstrip("\n"), "", *table(header, rows)]).rstrip() + "\n"
-
-
-def _paper(plan: Plan) -> str:
-    return plan.paper or ""
 
 
 def _page(name: str) -> str:
@@ -144,10 +140,10 @@ def _handles(plan: Plan) -> list[str]:
         return []
     plugins = {used.path: used.info.name for used in plan.plugins()}
     rows = [
-        [code(name), code(f"--{name} PLUGIN" if name in HANDLES else f"--with {name}=PLUGIN"), code(path), code(plugins[path])]
+        [code(f"--{name} PLUGIN" if name in HANDLES else f"--with {name}=PLUGIN"), code(path), code(plugins[path])]
         for name, path in plan.handles.items()
     ]
-    return ["## Handles", "", *table(["handle", "on the command line", "exchanges", "which is"], rows)]
+    return ["## Handles", "", *table(["on the command line", "exchanges", "which is"], rows)]
 
 
 # ---- values ----
