@@ -140,6 +140,10 @@ class Registry(Generic[P]):
         """The plugins of this kind that a decorator marks in the module of that name."""
         return [info for info, cls in self._all() if cls is not None and cls.__module__ == module]
 
+    def marked_class(self, info: PluginInfo) -> type[Any] | None:
+        """The class that a decorator has marked as `info`, not held against anything; None where none has."""
+        return next((cls for known, cls in self._all() if known == info), None)
+
     def marking_modules(self) -> set[str]:
         """The names of the modules in which a decorator has marked plugins of this kind."""
         return {cls.__module__ for classes in self._marked.values() for cls in classes}
@@ -180,7 +184,7 @@ class Registry(Generic[P]):
         """The class that `info` (one of `all()`) stands for, whoever else claims its name. Raises PluginError as `get` does."""
         if info.disabled is not None:
             raise self._switched_off(info.name, [info])
-        return self._loaded(info, next((marked for known, marked in self._all() if known == info), None))
+        return self._loaded(info, self.marked_class(info))
 
     # ---- finding ----
 
