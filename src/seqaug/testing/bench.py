@@ -17,6 +17,8 @@ import torch
 from torch import Generator, Tensor
 
 from ..core.items import ItemScores
+from ..core.registries import REGISTRIES
+from ..core.registry import Registry
 from ..core.seeds import derived
 from ..core.step import Step
 from ..core.views import Evidence, View
@@ -69,8 +71,23 @@ class Situation:
         return self.scene.layout if self.batch is None else self.batch.layout
 
 
+def _departure(subject: Subject) -> PluginError | None:
+    """How the class departs from its interface, told by a door of its own: the class need not be registered."""
+    door: Registry[Any] = Registry(subject.kind, REGISTRIES[subject.kind].protocol_path)
+    name = subject.plugin.__qualname__
+    door.register(name)(subject.plugin)
+    try:
+        door.get(name)
+    except PluginError as error:
+        return error
+    return None
+
+
 class Bench:
-    """Everything that checks do with one plugin."""
+    """Everything that checks do with one plugin.
+
+    departure: how its class departs from its interface. obstacle: why it cannot be made and placed; None where it can.
+    """
 
     per: ClassVar[Per] = "position"
     """What a row of an answer belongs to."""
@@ -79,8 +96,11 @@ class Bench:
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
-        self.obstacle: SeqaugError | None = None
+        self.departure = _departure(subject)
+        self.obstacle: SeqaugError | None = self.departure
         self._host: Host | None = None
+        if self.departure is not None:
+            return
         try:
             self._host = self._found()
         except SeqaugError as error:

@@ -1,4 +1,4 @@
-"""seqaug plugins list | show: a file for each, read when it is used"""
+"""seqaug plugins list | show | ...: a file for each, read when it is used"""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _VERBS = {
     "list": ("listing", "Kind, name and origin of every plugin."),
     "show": ("show", "What a plugin does and which options it has."),
     "why": ("why", "Where a name comes from, who else claims it, and which one a recipe gets."),
+    "check": ("check", "Run the conformance kit against a plugin or a plugin file."),
     "new": ("new", "Write the package of a new plugin, working and tested."),
 }
 """Command -> the module that holds it under the module's own name, and its line in the help."""

@@ -65,8 +65,7 @@ def _learns(one: Any, own: set[int]) -> bool:
 
 @check("leaves no gradient behind", *(kind for kind in STRATEGIES if kind != "schedules"))
 def leaves_no_gradient(bench: Bench) -> None:
-    """After it was asked no parameter of the model holds a gradient, and none wants one less or more: the backward pass is the
-    training loop's."""
+    """After it was asked no parameter of the model holds a gradient: the backward pass is the training loop's."""
     situation = bench.situation()
     model = situation.placed.assembly.model
     bench.ask(situation)
