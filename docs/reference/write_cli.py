@@ -91,7 +91,7 @@ def _options(options: list[click.Option]) -> list[str]:
         rows.append(
             [code(_flags(one)), *_values(one), code(_default(one)), prose(said) + again, "; ".join(map(_variable, variables))]
         )
-    return table(["option", "what it takes", "default", "what it does", "environment"], rows)
+    return table(["option", "what it takes", "default", "environment", "what it does"], rows)
 
 
 def _variable(said: str) -> str:
