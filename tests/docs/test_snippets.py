@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from docs.pages import PAGES, Block, blocks, name_of
+from docs.reader import surroundings
 
 WITH_BLOCKS = [page for page in PAGES if blocks(page)]
 
-# `pip install .` on a page installs beside the page, not into the environment of whoever runs the tests, and fetches nothing.
-PIP = """#!/bin/sh
-test "$1" = install || exit 64
-shift
-exec {python} -m pip --quiet --disable-pip-version-check install --no-deps --no-build-isolation --target {target} "$@"
-"""
-
-
-def surroundings(folder: Path) -> dict[str, str]:
-    """The environment of a reader who has just installed seqaug."""
-    tools, target = folder / "bin", folder / "site"
-    tools.mkdir()
-    target.mkdir()
-    pip = tools / "pip"
-    pip.write_text(PIP.format(python=sys.executable, target=target))
-    pip.chmod(0o755)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SEQAUG_")}
-    return kept | {
-        "PATH": os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "PYTHONPATH": str(target),
-        "SEQAUG_HOME": str(folder / "home"),
-        "NO_COLOR": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-
 
 def execute(block: Block, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = {"bash": ["bash", "-euo", "pipefail", "-c", block.text], "python": [sys.executable, "-c", block.text]}[
-        block.language
-    ]
+    command = {"bash": ["bash", "-euo", "pipefail", "-c", block.text], "python": ["python", "-c", block.text]}[block.language]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +48,7 @@ def test_there_are_two_packages() -> None:
 
 def test_the_tests_of_a_package_pass(installed: Installed) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q"], cwd=installed.folder, env=installed.environment, capture_output=True, text=True
+        ["python", "-m", "pytest", "-q"], cwd=installed.folder, env=installed.environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
