@@ -25,18 +25,17 @@ Where a default is empty, the option is off, or what it says in words happens ot
 given several times.
 """
 
-EVERYWHERE = {"--json", "--quiet", "--verbose", "--debug", "--help"}
-"""The options of every command."""
-
 
 def text() -> str:
     """The whole page."""
     found = list(commands(cli, "seqaug", click.Context(cli, info_name="seqaug", **cli.context_settings)))
     leaves = [one for one in found if not isinstance(one[1], click.Group)]
     rows = [[f"[`{path}`](#{_anchor(path)})", prose(_first_sentence(command.help))] for path, command, _ in leaves]
-    lines = [HEAD, *table(["command", ""], rows), *_everywhere(leaves[0][1], leaves[0][2])]
+    flags = [{one.opts[-1] for one in command.get_params(context)} for _, command, context in leaves]
+    everywhere = set.intersection(*flags)
+    lines = [HEAD, *table(["command", ""], rows), *_everywhere(leaves[0][1], leaves[0][2], everywhere)]
     for path, command, context in leaves:
-        lines += _section(path, command, context)
+        lines += _section(path, command, context, everywhere)
     lines += _environment(leaves)
     return "\n".join(lines).rstrip() + "\n"
 
@@ -52,7 +51,7 @@ def commands(command: click.Command, path: str, context: click.Context) -> Itera
                 yield from commands(inner, f"{path} {name}", click.Context(inner, parent=context, info_name=name))
 
 
-def _section(path: str, command: click.Command, context: click.Context) -> list[str]:
+def _section(path: str, command: click.Command, context: click.Context, everywhere: set[str]) -> list[str]:
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     lines = [f"## `{path}`", "", "```", usage, "```", "", *help_text(command.help or "")]
     arguments = [one for one in command.params if isinstance(one, click.Argument)]
@@ -60,21 +59,17 @@ def _section(path: str, command: click.Command, context: click.Context) -> list[
     lines += table(["argument", "what it takes", "default"], named)
     sections: dict[str, list[click.Option]] = {}
     for option in command.params:
-        if isinstance(option, click.Option) and not option.hidden and not EVERYWHERE & {*option.opts}:
+        if isinstance(option, click.Option) and not option.hidden and option.opts[-1] not in everywhere:
             sections.setdefault(getattr(option, "section", "Options"), []).append(option)
     for name in sorted(sections, key=lambda one: one == "Options"):
         lines += [f"**{name}**", "", *_options(sections[name])]
-    common = [one for one in command.get_params(context) if EVERYWHERE & {*one.opts}]
     besides = "And" if sections else "Has"
     these = "the [options of every command](#options-of-every-command)"
-    if len(common) < len(EVERYWHERE):
-        these = " ".join(code(_flags(one)) for one in common)
     return [*lines, f"{besides} {these}. [In the guide](../cli.md#{_anchor(path)}).", ""]
 
 
-def _everywhere(command: click.Command, context: click.Context) -> list[str]:
-    options = [one for one in command.get_params(context) if isinstance(one, click.Option) and EVERYWHERE & {*one.opts}]
-    assert len(options) == len(EVERYWHERE)
+def _everywhere(command: click.Command, context: click.Context, flags: set[str]) -> list[str]:
+    options = [one for one in command.get_params(context) if isinstance(one, click.Option) and one.opts[-1] in flags]
     own = [one for one in cli.get_params(click.Context(cli)) if one.name == "version"]
     named = " ".join(code(_flags(one)) for one in own)
     return ["## Options of every command", "", *_options(options), f"`seqaug` alone has {named} besides.", ""]
@@ -89,7 +84,7 @@ def _options(options: list[click.Option]) -> list[str]:
         assert not missing, f"the help of {_flags(one)} does not name its variable {missing}"
         again = "" if not one.multiple or "epeatable" in said else " Repeatable."
         rows.append(
-            [code(_flags(one)), *_values(one), code(_default(one)), prose(said) + again, "; ".join(map(_variable, variables))]
+            [code(_flags(one)), *_values(one), code(_default(one)), "; ".join(map(_variable, variables)), prose(said) + again]
         )
     return table(["option", "what it takes", "default", "environment", "what it does"], rows)
 
@@ -105,9 +100,9 @@ def _environment(leaves: list[tuple[str, click.Command, click.Context]]) -> list
     for path, command, _ in leaves:
         for option in command.params:
             for variable in re.findall(r"\[env: (\w+)", getattr(option, "help", "") or ""):
-                readers.setdefault(variable, {}).setdefault(_flags(option).split()[0], []).append(f"`{path}`")
+                readers.setdefault(variable, {}).setdefault(option.opts[-1], []).append(f"`{path}`")
     rows = [
-        [code(variable), "; ".join(f"{code(flag)} of {', '.join(paths)}" for flag, paths in flags.items())]
+        [code(variable), "; ".join(f"{code(flag)} of {_who(paths, len(leaves))}" for flag, paths in flags.items())]
         for variable, flags in sorted(readers.items())
     ]
     return [
@@ -118,6 +113,10 @@ def _environment(leaves: list[tuple[str, click.Command, click.Context]]) -> list
         "",
         *table(["variable", "stands for"], rows),
     ]
+
+
+def _who(paths: list[str], leaves: int) -> str:
+    return "every command" if len(paths) == leaves else ", ".join(paths)
 
 
 # ---- one parameter ----
