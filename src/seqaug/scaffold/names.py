@@ -39,7 +39,8 @@ def registry_of(kind: str) -> Registry[object]:
     found = REGISTRIES.get(kind)
     if found is None:
         asked = kind.lower().replace("-", "_").replace(" ", "_")
-        begins = [one for one in REGISTRIES if asked and (one.startswith(asked) or one.rpartition("_")[2].startswith(asked))]
+        stem = asked.removesuffix("s")
+        begins = [one for one in REGISTRIES if stem and (one.startswith(stem) or one.rpartition("_")[2].startswith(stem))]
         near = f" Did you mean {begins[0]!r}?" if begins else did_you_mean(asked, REGISTRIES)
         raise UnknownName(f"no kind of plugin is called {kind!r}.{near}\n  known: {', '.join(REGISTRIES)}")
     return found

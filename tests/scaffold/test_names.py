@@ -1,0 +1,211 @@
+"""What may be called what, and what is said where it may not."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from seqaug.core.registries import REGISTRIES
+from seqaug.errors import RecipeError, UnknownName
+from seqaug.scaffold.names import LONGEST, names_of, registry_of
+from seqaug.scaffold.package import author_for, new_package, write_package
+
+KINDS = tuple(REGISTRIES)
+NOISE = REGISTRIES["noise_sources"]
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "class_name", "plugin"),
+    [
+        ("my-noise", "my_noise", "MyNoise", "my-noise"),
+        ("My_Noise", "my_noise", "MyNoise", "My_Noise"),
+        ("my.noise2", "my_noise2", "MyNoise2", "my-noise2"),
+        ("pinkNoise", "pinknoise", "PinkNoise", "pinkNoise"),
+        ("seqaug-pink", "seqaug_pink", "SeqaugPink", "pink"),
+        ("seqaug_pink", "seqaug_pink", "SeqaugPink", "pink"),
+    ],
+)
+def test_module_class_and_plugin_follow_from_the_name(name: str, module: str, class_name: str, plugin: str) -> None:
+    names = names_of(name, NOISE)
+    assert (names.distribution, names.module, names.class_name, names.plugin) == (name, module, class_name, plugin)
+
+
+def test_the_plugin_may_have_another_name() -> None:
+    assert names_of("my-noise", NOISE, "pink").plugin == "pink"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("", "begins and ends with a letter or digit"),
+        ("-noise", "begins and ends with a letter or digit"),
+        ("my noise", "a name has letters, digits"),
+        ("../noise", "a name has letters, digits"),
+        ("noise/x", "a name has letters, digits"),
+        ("rauschen-ä", "a name has letters, digits"),
+        ("2noise", "no Python module begins with a digit"),
+        ("n" * (LONGEST + 1), "too long"),
+        ("lambda", "a word of Python's own"),
+        ("json", "standard library"),
+        ("pydantic-core", "is installed"),
+        ("torch", "is installed"),
+        ("seqaug", "is installed"),
+        ("tests", "taken for the tests"),
+        ("scikit-learn", "is installed already"),
+        ("gaussian", "there already is a noise source called 'gaussian' (built in)"),
+        ("seqaug-gaussian", "there already is a noise source called 'gaussian' (built in)"),
+    ],
+)
+def test_a_name_that_cannot_be_had_is_refused_with_the_reason(name: str, why: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(why)):
+        names_of(name, NOISE)
+
+
+@pytest.mark.parametrize("plugin", ["", "my noise", "a:b", "a,b", "a/b", "2x", "-x", "p" * (LONGEST + 1), "similarity"])
+def test_a_plugin_name_that_no_flag_could_hold_or_that_is_taken_is_refused(plugin: str) -> None:
+    with pytest.raises(RecipeError):
+        names_of("my-noise", NOISE, plugin)
+
+
+def test_a_name_is_taken_in_its_own_kind_only() -> None:
+    assert names_of("gaussian", REGISTRIES["encoders"]).plugin == "gaussian"
+
+
+def test_a_folder_that_only_lies_here_is_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mynoise").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert names_of("mynoise", NOISE).module == "mynoise"
+    (tmp_path / "mynoise" / "__init__.py").touch()
+    with pytest.raises(RecipeError, match="is installed"):
+        names_of("mynoise", NOISE)
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("noise", "noise_sources"),
+        ("noise-source", "noise_sources"),
+        ("Encoder", "encoders"),
+        ("selector", "position_selectors"),
+        ("sampler", "negative_samplers"),
+        ("schdules", "schedules"),
+    ],
+)
+def test_an_unknown_kind_is_refused_with_the_one_that_was_meant(asked: str, meant: str) -> None:
+    with pytest.raises(UnknownName, match=f"Did you mean '{meant}'") as found:
+        registry_of(asked)
+    assert all(kind in str(found.value) for kind in KINDS)
+
+
+# ---- whatever the name, the package is right ----
+
+
+def unusual_names() -> list[str]:
+    """The shortest, the longest, and those of things that the module or Python already knows."""
+    return ["q", "a" * (LONGEST - 2) + "-z", "generator", "field", "exception", "none"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_the_name_ruff_has_nothing_to_say(kind: str, tmp_path: Path) -> None:
+    for name in unusual_names():
+        package = new_package(name, kind, author="Ann", year=2026, plugin=f"my-{name}"[:LONGEST])
+        write_package(package, tmp_path)
+    for command in (["check"], ["format", "--diff"]):
+        words = [sys.executable, "-m", "ruff", *command, "--no-cache", "."]
+        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["generator", "none", "exception"])
+def test_a_class_hides_nothing_that_its_module_uses(name: str) -> None:
+    expected = f"{name.capitalize()}Noise"
+    package = new_package(name, "noise_sources", author="Ann", year=2026)
+    assert package.names.class_name == expected
+    assert f"class {expected}:" in package.files[f"src/{name}/__init__.py"]
+    assert f':{expected}"' in package.files["pyproject.toml"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_word_of_the_templates_is_filled_in(kind: str) -> None:
+    package = new_package("my-plugin", kind, author="Ann", year=2026)
+    left = {path: re.findall(r"<<.*?>>", text) for path, text in package.files.items()}
+    assert not any(left.values()), left
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_package_says_who_it_is(kind: str) -> None:
+    package = new_package("my-plugin", kind, author='Ann "O\\Neill" Ö', year=2031)
+    project = tomllib.loads(package.files["pyproject.toml"])["project"]
+    assert project["name"] == "my-plugin"
+    assert project["authors"] == [{"name": 'Ann "O\\Neill" Ö'}]
+    assert project["entry-points"] == {f"seqaug.{kind}": {"my-plugin": "my_plugin:MyPlugin"}}
+    assert 'Copyright (c) 2031 Ann "O\\Neill" Ö' in package.files["LICENSE"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_plugin_imports_the_api_and_torch_and_says_which_version_it_was_written_for(kind: str) -> None:
+    tree = ast.parse(new_package("my-plugin", kind, author="Ann", year=2026).files["src/my_plugin/__init__.py"])
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    others = {name for name in modules if name and name.split(".")[0] not in {"torch", *sys.stdlib_module_names}}
+    assert others <= {"seqaug.api", "pydantic"}
+    (made,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert "seqaug_api = 1" in [ast.unparse(node) for node in made.body]
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name != "__init__"]
+    assert ast.get_docstring(tree) and all(ast.get_docstring(node) for node in (made, *functions))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_readme_shows_the_option_as_the_class_has_it(kind: str) -> None:
+    """Name, default, and another value that it takes."""
+    from seqaug.recipes.options import read_signature, validated
+
+    package = new_package("my-plugin", kind, author="Ann", year=2026)
+    module = {"__name__": "my_plugin"}
+    registry = REGISTRIES[kind]
+    try:
+        exec(compile(package.files["src/my_plugin/__init__.py"], "my_plugin", "exec"), module)
+        signature = read_signature(module["MyPlugin"])  # type: ignore[arg-type]
+    finally:
+        registry._marked.pop("my-plugin", None)
+    readme = package.files["README.md"]
+    (row,) = re.findall(r"^\| `(\w+)` \| .* \| (\S+) \| .* \|$", readme, flags=re.MULTILINE)
+    (shown,) = re.findall(r"`my-plugin:(\w+)=(\S+)`", readme)
+    assert shown[0] == row[0]
+    assert str(signature.options[row[0]].default) == row[1]
+    _, _, wrong = validated(signature, {row[0]: tomllib.loads(f"value = {shown[1]}")["value"]})
+    assert not wrong and shown[1] != row[1]
+
+
+# ---- author ----
+
+
+def test_the_licence_names_who_was_given_else_git_s_user_else_the_authors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = tmp_path / "gitconfig"
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    for name in ("GIT_CONFIG_COUNT", "GIT_AUTHOR_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    settings.write_text("[user]\n\tname = Ann Git\n", encoding="utf-8")
+    assert author_for("my-noise", "Bea") == "Bea"
+    assert author_for("my-noise", None) == "Ann Git"
+    settings.write_text("", encoding="utf-8")
+    assert author_for("my-noise", None) == "the authors of my-noise"
+    monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
+    assert author_for("my-noise", None) == "the authors of my-noise"
+
+
+@pytest.mark.parametrize("author", ["", "  ", "Ann\nBea", "Ann\x07"])
+def test_an_author_who_is_no_line_of_text_is_refused(author: str) -> None:
+    with pytest.raises(RecipeError, match="one line of text"):
+        author_for("my-noise", author)
