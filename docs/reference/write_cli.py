@@ -55,8 +55,8 @@ def _section(path: str, command: click.Command, context: click.Context, everywhe
     usage = " ".join([path, *command.collect_usage_pieces(context)])
     lines = [f"## `{path}`", "", "```", usage, "```", "", *help_text(command.help or "")]
     arguments = [one for one in command.params if isinstance(one, click.Argument)]
-    named = [[code(_argument(one)), *_values(one), code(_default(one))] for one in arguments]
-    lines += table(["argument", "what it takes", "default"], named)
+    named = [[code(_argument(one)), code(_default(one)), *_values(one)] for one in arguments]
+    lines += table(["argument", "default", "what it takes"], named)
     sections: dict[str, list[click.Option]] = {}
     for option in command.params:
         if isinstance(option, click.Option) and not option.hidden and option.opts[-1] not in everywhere:

@@ -63,10 +63,9 @@ def _overview() -> str:
                 f"{others:,}",
                 str(len(plan.variants)),
                 str(len(plan.ablations)),
-                prose(plan.paper or ""),
             ]
         )
-    header = ["recipe", "values", "paper's", "code's", "assumed", "parameters", "data sets", "ablations", "paper"]
+    header = ["recipe", "values", "paper's", "code's", "assumed", "parameters", "data sets", "ablations"]
     return "\n".join([OVERVIEW.rstrip("\n"), "", *table(header, rows)]).rstrip() + "\n"
 
 
