@@ -22,7 +22,7 @@ __all__ = [
     "takes_memory_in_proportion",
 ]
 
-ALL = tuple(REGISTRIES)
+ON_SEQUENCES = tuple(kind for kind in REGISTRIES if kind != "schedules")
 ON_THE_CATALOGUE = ("noise_sources", "position_selectors", "negative_samplers", "augmenters", "objectives")
 STANDING = ("noise_sources", "position_selectors", "negative_samplers", "encoders", "denoisers", "heads")
 
@@ -87,7 +87,7 @@ def takes_memory_in_proportion(bench: Bench) -> None:
     require(two <= 3 * max(one, 1), f"the largest tensor grows from {one:,} to {two:,} numbers.")
 
 
-@check("answers on the GPU as on the CPU", *ALL)
+@check("answers on the GPU as on the CPU", *ON_SEQUENCES)
 def answers_on_the_gpu(bench: Bench) -> None:
     """With the model and the batch on a CUDA device the answer lies there too; where nothing is drawn, its numbers are those of
     the CPU, up to rounding."""
