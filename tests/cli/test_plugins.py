@@ -78,6 +78,8 @@ def every_state(site: Path) -> None:
     put(site, "stranger-wrong", "class Pink:\n    def draw(self, vectors): ...\n", name="wrong")
     put(site, "stranger-function", "def Pink(): ...", name="function")
     put(site, "stranger-constructor", f"class Pink:\n    def __init__(self, k: int = 1): ...\n{DRAW}", name="constructor")
+    put(site, "stranger-typed", f"class Pink:\n    def __init__(self, *, k: '1 / 0' = 1): ...\n{DRAW}", name="typed")
+    put(site, "stranger-c", "class Pink:\n    draw = dict.fromkeys\n", name="c")
     put(site, "stranger-newer", "class Pink:\n    seqaug_api = 2\n", name="newer")
     put(site, "stranger-off", "raise AssertionError('a disabled plugin was imported')", name="off")
 
@@ -89,6 +91,8 @@ BROKEN = {
     "stranger-wrong": "expected: draw(self, clean, items, table, generator)\n  found:    draw(self, vectors)",
     "stranger-function": "is not a class",
     "stranger-constructor": "'k' is neither given by the assembly",
+    "stranger-typed": "its constructor cannot be read: ZeroDivisionError",
+    "stranger-c": "does not keep the interface",
 }
 """Distribution -> what is said of it."""
 
@@ -113,12 +117,12 @@ def test_a_loaded_list_says_how_each_stands_and_is_no_failure(seqaug: Seqaug, si
     assert states == {
         "gaussian": "ok", "mixture": "ok", "similarity": "ok", "good": "ok",
         "missing": "broken", "nameless": "broken", "quits": "broken", "wrong": "broken", "function": "broken",
-        "constructor": "broken", "newer": "incompatible", "off": "disabled",
+        "constructor": "broken", "typed": "broken", "c": "broken", "newer": "incompatible", "off": "disabled",
     }  # fmt: skip
     for distribution, cause in BROKEN.items():
         assert f"({distribution} 0.1)" in done.stdout and cause in done.stdout
     assert "incompatible: the noise source 'newer' (stranger-newer 0.1) was written for version 2" in done.stdout
-    assert done.stderr.strip() == "6 broken, 4 ok, 1 incompatible, 1 disabled"
+    assert done.stderr.strip() == "8 broken, 4 ok, 1 incompatible, 1 disabled"
 
 
 def test_a_loaded_list_as_json_carries_all_of_it(seqaug: Seqaug, site: Path) -> None:
@@ -261,6 +265,21 @@ def ablation(process: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
     return lambda other, *more: process(
         "ablate", "sasrec", "--axis", f"loss=next_item_softmax,{other}", *words, *more, SEQAUG_SET=small
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "returncode", "said"),
+    [
+        (f"class Pink:\n    def __init__(self):\n        raise SystemExit(0)\n{DRAW}", 4, "cannot be made: SystemExit: 0"),
+        (f"class Pink:\n{DRAW.replace('return clean', 'raise SystemExit(0)')}", 1, "SystemExit: 0"),
+    ],
+)
+def test_a_plugin_that_exits_in_the_middle_of_its_work_does_not_pass_for_success(
+    seqaug: Seqaug, site: Path, code: str, returncode: int, said: str
+) -> None:
+    put(site, "stranger-quits", code)
+    done = seqaug("run", "--noise", "pink", "--epochs", "1", "--out", "r", *TINY)
+    assert done.exit_code == returncode and said in done.stderr and done.stdout == ""
 
 
 def test_workers_of_an_ablation_inherit_no_plugins(ablation: Callable[..., Any], site: Path, tmp_path: Path) -> None:

@@ -201,6 +201,17 @@ def test_what_an_import_prints_goes_to_stderr(site: Path, prints: str) -> None:
     assert ("after" in done.stdout) is ("1 / 0" not in prints)
 
 
+def test_what_an_import_prints_goes_to_stderr_in_a_notebook_too(
+    registry: Registry[object], site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where `sys.stdout` is no file, and for a stream that the module keeps."""
+    put(site, "stranger-loud", f"import sys\nprint('loud')\nkept = sys.stdout\n{SOURCE}")
+    registry.get("pink")
+    print("louder", file=sys.modules["stranger_loud"].kept)
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "loud\nlouder\n")
+
+
 def test_an_import_is_no_worse_off_where_stdout_is_closed(site: Path) -> None:
     put(site, "stranger-loud", f"print('loud')\n{SOURCE}")
     code = f"import sys, os; sys.path.insert(0, {str(site)!r}); os.close(1)\n"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import seqaug
 from seqaug.core import discovery
@@ -307,6 +308,10 @@ class WithStatic:
         return clean
 
 
+class WithoutSignature:
+    draw = staticmethod(torch.randn)
+
+
 class WithOtherNames:
     def draw(self, clean, ids, table, generator):  # type: ignore[no-untyped-def]
         return clean
@@ -324,6 +329,7 @@ class WithoutMethod:
         (WithAnything, False),
         (WithStatic, False),
         (WithDemand, True),
+        (WithoutSignature, True),
         (WithOtherNames, True),
         (WithoutMethod, True),
     ],
@@ -386,8 +392,15 @@ def test_an_augmenter_may_name_its_views_in_the_class_in_a_property_or_when_made
 
 def test_a_function_is_no_plugin(registry: Registry[object], install: Install) -> None:
     install("seqaug-pink", "stranger_k", "def Pink(): pass")
-    with pytest.raises(PluginError, match="is not a class"):
+    with pytest.raises(PluginError, match="is not a class: stranger_k:Pink is a function"):
         registry.get("pink")
+
+
+def test_a_declared_name_with_a_slash_cannot_be_asked_for(registry: Registry[object], install: Install) -> None:
+    install("seqaug-pink", "stranger_o", f"class Pink:\n{DRAW}", name="a/b")
+    (info,) = [one for one in registry.all() if one.name == "a/b"]
+    with pytest.raises(PluginError, match="a name has no slash"):
+        registry.load(info)
 
 
 @pytest.mark.parametrize("name", ["", "a/b"])

@@ -122,7 +122,7 @@ class _Seqaug(Verbs):
                 if "--debug" in own:
                     _print_traceback()
                 return _refuse(error, as_json="--json" in own)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # nothing of ours exits: a plugin did, in the middle of its work
                 if "--debug" in own:
                     _print_traceback()
                 return _refuse(error, as_json="--json" in own)

@@ -184,6 +184,8 @@ class Registry(Generic[P]):
         """The class that `info` (one of `all()`) stands for, whoever else claims its name. Raises PluginError as `get` does."""
         if info.disabled is not None:
             raise self._switched_off(info.name, [info])
+        if "/" in info.name:
+            raise PluginError(f"the {self.noun} {info.name!r} ({info.origin}) cannot be asked for: a name has no slash")
         return self._loaded(info, self.marked_class(info))
 
     # ---- finding ----
@@ -271,7 +273,7 @@ class Registry(Generic[P]):
                 _forget_unfinished(info.value)
                 raise PluginError(f"{who} will not load: {_cause(error, info.value)}") from error
         if not isinstance(found, type):
-            raise PluginError(f"{who} is not a class: {info.value} is {found!r}")
+            raise PluginError(f"{who} is not a class: {info.value} is a {type(found).__name__}")
         if id(found) not in self._checked:
             other = _other_version(found, info.distribution or info.origin)
             if other:
@@ -389,6 +391,21 @@ def signature_text(name: str, function: Callable[..., Any]) -> str:
     return f"{name}{inspect.Signature(bare)}"
 
 
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """None of what is written in C, where nobody can tell."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+
+
+def _found_text(name: str, function: Callable[..., Any]) -> str:
+    """`signature_text` of what a stranger wrote, which may be nothing that has a signature."""
+    if _parameters(function) is None:
+        return f"{name}, a {type(function).__name__} whose parameters cannot be told"
+    return signature_text(name, function)
+
+
 def _departures(cls: type[Any], protocol: type[Any]) -> Iterator[str]:
     """Each method of `protocol` that `cls` does not have, or whose parameters differ, with both signatures."""
     for name, expected in _members(protocol):
@@ -400,7 +417,7 @@ def _departures(cls: type[Any], protocol: type[Any]) -> Iterator[str]:
         if found is None:
             yield f"  expected: {signature_text(name, expected)}\n  found:    no method {name!r}"
         elif not _accepts(found, expected):
-            yield f"  expected: {signature_text(name, expected)}\n  found:    {signature_text(name, found)}"
+            yield f"  expected: {signature_text(name, expected)}\n  found:    {_found_text(name, found)}"
 
 
 def _members(protocol: type[Any]) -> Iterator[tuple[str, Any]]:
@@ -437,18 +454,23 @@ def _method(cls: type[Any], name: str) -> Callable[..., Any] | None:
 
 
 def _with_self(function: Callable[..., Any]) -> Callable[..., Any]:
-    def bound(*given: Any, **named: Any) -> Any:
-        return function(*given[1:], **named)
+    given = _parameters(function)
+    if given is None:
+        return function
+
+    def bound(*values: Any, **named: Any) -> Any:
+        return function(*values[1:], **named)
 
     first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    rest = list(inspect.signature(function).parameters.values())
-    bound.__signature__ = inspect.Signature([first, *rest], __validate_parameters__=False)  # type: ignore[attr-defined]
+    bound.__signature__ = inspect.Signature([first, *given], __validate_parameters__=False)  # type: ignore[attr-defined]
     return bound
 
 
 def _accepts(found: Callable[..., Any], expected: Callable[..., Any]) -> bool:
     """Whether `found` can be called wherever `expected` can: as many positions, the same names, defaults for the rest."""
-    have = list(inspect.signature(found).parameters.values())
+    have = _parameters(found)
+    if have is None:
+        return False
     want = list(inspect.signature(expected).parameters.values())
     takes_any = any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in have)
     takes_names = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in have)

@@ -160,7 +160,7 @@ def _run(connection: Connection, order: Order) -> None:
         connection.send(Died(str(error), error.exit_code))
     except BrokenPipeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         import traceback
 
         traceback.print_exc()

@@ -88,7 +88,7 @@ def build(
         raise
     except ValueError as error:
         raise RecipeError(f"{chosen.path}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{chosen.path}: {_who(chosen)} cannot be made: {type(error).__name__}: {error}") from error
     if chosen.info is not None:
         _check_attributes(chosen, thing)

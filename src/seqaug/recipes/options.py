@@ -92,10 +92,13 @@ def read_signature(cls: type[Any]) -> Signature:
 
 def signature_of(info: PluginInfo, cls: type[Any]) -> Signature:
     """`read_signature` of the plugin that `info` stands for. A PluginError says where it comes from."""
+    who = f"the {REGISTRIES[info.kind].noun} {info.name!r} ({info.origin})"
     try:
         return read_signature(cls)
     except PluginError as error:
-        raise PluginError(f"the {REGISTRIES[info.kind].noun} {info.name!r} ({info.origin}): {error}") from error
+        raise PluginError(f"{who}: {error}") from error
+    except Exception as error:  # an annotation is code, and may raise whatever code raises
+        raise PluginError(f"{who}: its constructor cannot be read: {type(error).__name__}: {error}") from error
 
 
 _READ: dict[type[Any], Signature] = {}
