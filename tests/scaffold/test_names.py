@@ -67,6 +67,12 @@ def test_a_name_that_cannot_be_had_is_refused_with_the_reason(name: str, why: st
         names_of(name, NOISE)
 
 
+def test_the_name_that_is_proposed_can_be_had() -> None:
+    with pytest.raises(RecipeError, match="as in my-random"):
+        names_of("random", REGISTRIES["position_selectors"])
+    assert names_of("my-random", REGISTRIES["position_selectors"]).module == "my_random"
+
+
 @pytest.mark.parametrize("plugin", ["", "my noise", "a:b", "a,b", "a/b", "2x", "-x", "p" * (LONGEST + 1), "similarity"])
 def test_a_plugin_name_that_no_flag_could_hold_or_that_is_taken_is_refused(plugin: str) -> None:
     with pytest.raises(RecipeError):

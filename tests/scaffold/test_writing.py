@@ -162,3 +162,11 @@ def test_the_same_name_again_is_refused_until_the_folder_is_gone(tmp_path: Path)
         write_package(package_of(), tmp_path)
     shutil.rmtree(folder)
     assert files_below(write_package(package_of(), tmp_path)) == FILES
+
+
+def test_kinds_are_completed() -> None:
+    from seqaug.cli.plugins.new import new
+
+    (kind,) = [one for one in new.params if one.name == "kind"]
+    found = kind.shell_complete(new.make_context("new", ["my-noise"], resilient_parsing=True), "s")
+    assert [one.value for one in found] == ["schedules", "scorers"]

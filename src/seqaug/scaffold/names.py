@@ -57,8 +57,7 @@ def names_of(name: str, registry: Registry[object], plugin: str | None = None) -
     short = plugin if plugin is not None else name[len(PREFIX) :] if normalised(name).startswith(PREFIX) else name
     short = short if plugin is not None else short.replace(".", "-")
     if not problems:
-        problems += _module(name, module)
-        problems += _distribution(name)
+        problems += list(_module(name, module)) or list(_distribution(name))
     if plugin is not None or not problems:
         problems += _plugin(short, normalised(name), registry)
     if problems:
@@ -81,7 +80,7 @@ def _spelling(name: str) -> Iterator[str]:
 
 
 def _module(name: str, module: str) -> Iterator[str]:
-    another = f"Choose another name, as in seqaug-{name.lower()}."
+    another = f"Choose another name, as in my-{name.lower()}."
     if keyword.iskeyword(module):
         yield f"{name!r} would have to be imported as {module!r}, which is a word of Python's own. {another}"
     elif module in sys.stdlib_module_names:

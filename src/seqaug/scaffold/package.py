@@ -116,13 +116,13 @@ def write_package(package: Package, directory: Path) -> Path:
     Raises RecipeError where something lies there already or nothing can be written.
     """
     folder = directory / package.names.distribution
-    if not directory.is_dir():
-        what = "is a file" if directory.exists() else "does not exist"
-        raise RecipeError(f"{folder} cannot be written: {directory} {what}. Make that folder first, or name another one.")
-    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-        what = "is a folder with something in it" if folder.is_dir() else "is there already"
-        raise RecipeError(f"{folder} {what}, and nothing is written over. Choose another name, or another --directory.")
     try:
+        if not directory.is_dir():
+            what = "is a file; name a folder" if directory.exists() else "does not exist; make that folder first"
+            raise RecipeError(f"{folder} cannot be written: {directory} {what}.")
+        if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+            what = "is a folder with something in it" if folder.is_dir() else "is there already"
+            raise RecipeError(f"{folder} {what}, and nothing is written over. Choose another name, or another --directory.")
         # Beside its place, so that it is put there in one go.
         beside = Path(tempfile.mkdtemp(prefix=f".{package.names.distribution}-", dir=directory))
         try:
