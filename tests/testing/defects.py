@@ -305,17 +305,6 @@ def without_first_noise(self: Any, answer: tuple[Tensor, Tensor]) -> tuple[Tenso
     return answer[0], noise
 
 
-class Keeps(Schedule):
-    """Hands out what it keeps."""
-
-    def __init__(self, *, steps: int = 20) -> None:
-        super().__init__(steps=steps)
-        self.kept = Schedule(steps=steps).coefficients()
-
-    def coefficients(self) -> tuple[Tensor, Tensor]:
-        return self.kept
-
-
 class AtMostFifty(Schedule):
     """Silently takes fewer steps."""
 
@@ -330,11 +319,10 @@ plant(
 )
 plant("lets the noise rise and never fall, from at least 0", "schedules", grafted("schedules", "Dip", after=noise_with_a_dip))
 plant(
-    "begins with some signal and ends with more noise than signal",
+    "ends noisier than it begins",
     "schedules",
-    grafted("schedules", "BackToFront", after=lambda self, answer: (answer[1].flip(0) * 0 + 0.5, answer[0] * 0 + 0.5)),
+    grafted("schedules", "Stands", after=lambda self, answer: (answer[0] * 0 + 0.5, answer[1] * 0 + 0.5)),
 )
-plant("hands out tensors of its own, which the reader may change", "schedules", Keeps)
 plant("has as many steps as it is told, few or many", "schedules", AtMostFifty)
 plant("carries a diffusion there and back", "schedules", grafted("schedules", "FirstStepClean", after=without_first_noise))
 
@@ -413,11 +401,6 @@ plant(
     "says whether its context also stands in front of what is scored",
     "rewriters",
     grafted("rewriters", "Perhaps", at_scoring="no"),
-)
-plant(
-    "leaves room for the user's own items",
-    "rewriters",
-    grafted("rewriters", "FillsTheHistory", after=lambda self, answer, *_: answer.repeat(1, 8)),
 )
 
 for kind in ("noise_sources", "encoders", "denoisers", "heads", "objectives"):
@@ -690,8 +673,8 @@ class Velocity(Denoiser):
 
 plant("looks at what it is to restore, and at the step", "denoisers", ByCondition)
 plant("looks at what it is to restore, and at the step", "denoisers", Centred)
-plant("looks at the condition, and does without one or says in words that it cannot", "denoisers", DeafToTheCondition)
-plant("looks at the condition, and does without one or says in words that it cannot", "denoisers", NeedsACondition)
+plant("looks at the condition, or says in words that it takes none; and likewise without one", "denoisers", DeafToTheCondition)
+plant("looks at the condition, or says in words that it takes none; and likewise without one", "denoisers", NeedsACondition)
 plant("says whether it predicts the clean vectors or the noise", "denoisers", Velocity)
 
 
@@ -736,10 +719,9 @@ def part_with_a_plain_tensor(self: Any, dim: int, /) -> None:
     self.offset = torch.randn(dim)
 
 
-def part_of_constants(self: Any, dim: int, /) -> None:
+def part_with_its_own_seed(self: Any, dim: int, /) -> None:
+    torch.manual_seed(42)
     type(self).__mro__[1].__init__(self, dim)  # type: ignore[misc]
-    for one in self.parameters():
-        nn.init.constant_(one, 0.1)
 
 
 def with_part_constructor(kind: str, name: str, constructor: Any, after: After | None = None) -> type[Any]:
@@ -759,7 +741,9 @@ for kind in PARTS:
             kind, "PlainTensor", part_with_a_plain_tensor, lambda self, answer, *_: answer + self.offset.to(answer)
         ),
     )
-    plant("is initialised under the seed of its assembly", kind, with_part_constructor(kind, "Constants", part_of_constants))
+    plant(
+        "is initialised under the seed of its assembly", kind, with_part_constructor(kind, "FortyTwo", part_with_its_own_seed)
+    )
 
 plant(
     "gives a number that something learns from",

@@ -179,6 +179,14 @@ class Bench:
             "sequences of one item again and again": lambda: self.situation(item=2),
         }
 
+    def disturbed(self, situation: Situation) -> Situation:
+        """With a little noise on the plugin's weights, so that a layer that begins at zero hides nothing."""
+        draw = Generator(situation.placed.device).manual_seed(1)
+        with torch.no_grad():
+            for one in situation.plugin.parameters():
+                one.add_(0.05 * torch.randn(one.shape, generator=draw, device=draw.device))
+        return situation
+
     def with_scene(self, situation: Situation, scene: Scene) -> Situation:
         """The same plugin before other sequences."""
         return replace(situation, scene=scene)
@@ -305,7 +313,11 @@ class _Encoders(_Parts):
 class _Denoisers(_Parts):
     def answer(self, situation: Situation, draw: Generator) -> Mapping[str, Tensor]:
         scene = situation.scene
-        return {"guess": situation.plugin(scene.noised, scene.step, scene.condition, scene.layout)}
+        try:
+            guess = situation.plugin(scene.noised, scene.step, scene.condition, scene.layout)
+        except RecipeError:  # it takes no condition, and says so
+            guess = situation.plugin(scene.noised, scene.step, None, scene.layout)
+        return {"guess": guess}
 
     def problems(self, situation: Situation, answer: Answer) -> list[str]:
         noised = situation.scene.noised

@@ -1,7 +1,7 @@
 """Fixtures for tests of plugins, known to pytest wherever seqaug is installed (entry point `pytest11`).
 
-All of them are made anew for each test, small, and seeded; torch is imported by the first test that asks for one. They are parts
-of one world: the batch has rows of the histories, the evidence is scored by the table, the step is that of the batch.
+All of them are made anew for each test, small, and seeded; torch is imported by the first test that asks for one. They are
+parts of one world: the batch has rows of the histories, the evidence is scored by the table, the step is that of the batch.
 """
 
 from __future__ import annotations

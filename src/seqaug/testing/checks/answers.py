@@ -7,26 +7,24 @@ import torch
 from ...core.registries import REGISTRIES
 from ...errors import RecipeError, SeqaugError
 from ..bench import Answer, Bench, finite, shaped
-from ..check import Finding, check, found, in_words, not_asked, require
+from ..check import Finding, check, in_words, not_asked, require
 from ..worlds import FEW
 
 __all__ = [
     "answers_in_shape",
     "asks_for_no_targets",
-    "begins_clean_and_ends_noisy",
     "carries_a_diffusion",
     "copes_with_edges",
     "copes_with_few_items",
+    "ends_noisier",
     "every_item_has_a_rank",
     "gives_ids_of_the_catalogue",
     "gives_the_count",
-    "hands_out_its_own",
     "has_a_prior",
     "has_any_number_of_steps",
     "is_finite_in_half_precision",
     "keeps_max_length",
     "knows_mask",
-    "leaves_room",
     "makes_up_ids",
     "makes_views_without_gradients",
     "maps_each_vector",
@@ -214,37 +212,28 @@ def noise_rises(bench: Bench) -> None:
     require(bool(noise.min() >= 0), f"it begins at {float(noise.min()):g}.")
 
 
-@check("begins with some signal and ends with more noise than signal", "schedules")
-def begins_clean_and_ends_noisy(bench: Bench) -> None:
-    """A_1 > C_1 and C_T > A_T: the first step is still a sequence, the last one hardly."""
+@check("ends noisier than it begins", "schedules")
+def ends_noisier(bench: Bench) -> None:
+    """C_T / A_T > C_1 / A_1, and some signal is left at t = 1: a walk along the steps gets somewhere."""
     signal, noise = _coefficients(bench)
-    require(bool(signal[0] > noise[0]), f"A_1 = {float(signal[0]):g}, C_1 = {float(noise[0]):g}.")
-    require(bool(noise[-1] > signal[-1]), f"A_T = {float(signal[-1]):g}, C_T = {float(noise[-1]):g}.")
-
-
-@check("hands out tensors of its own, which the reader may change", "schedules")
-def hands_out_its_own(bench: Bench) -> None:
-    """What `coefficients()` gave is overwritten; the next call gives what the first one gave."""
-    situation = bench.situation()
-    first = [one.clone() for one in situation.plugin.coefficients()]
-    for one in situation.plugin.coefficients():
-        one.zero_()
-    again = situation.plugin.coefficients()
-    require(all(torch.equal(one, two) for one, two in zip(first, again, strict=True)), "the second answer is another one.")
+    require(bool(signal[0] > 0), "A_1 is 0: nothing is left after the first step.")
+    # Multiplied out, because A_T may be 0.
+    require(
+        bool(noise[-1] * signal[0] > noise[0] * signal[-1]),
+        f"A goes from {float(signal[0]):g} to {float(signal[-1]):g}, C from {float(noise[0]):g} to {float(noise[-1]):g}.",
+    )
 
 
 @check("has as many steps as it is told, few or many", "schedules")
 def has_any_number_of_steps(bench: Bench) -> None:
-    """Where it has an option `steps`: 2, 10 and 1,000 of them, each finite."""
+    """Where it has an option `steps`: 2, 10 and 1,000 of them, as far as its own bounds allow, each finite."""
     if "steps" not in bench.host.chosen.signature.options:
         not_asked("it has no option `steps`")
     for steps in (2, 10, 1000):
         try:
             situation = bench.with_options(steps=steps)
-        except RecipeError as error:
-            if steps == 2:
-                continue
-            found(f"steps = {steps} is refused: {error}")
+        except RecipeError:
+            continue  # within its own bounds
         answer = bench.ask(situation)
         require(situation.plugin.steps == steps, f"steps = {steps} becomes {situation.plugin.steps}.")
         problems = bench.problems(situation, answer)
@@ -391,15 +380,6 @@ def says_where_its_context_stands(bench: Bench) -> None:
     """`at_scoring` is True or False, not something that only looks so."""
     at_scoring = bench.situation().plugin.at_scoring
     require(isinstance(at_scoring, bool), f"at_scoring is {at_scoring!r}, and True or False was expected.")
-
-
-@check("leaves room for the user's own items", "rewriters")
-def leaves_room(bench: Bench) -> None:
-    """At most max_length made-up items a user: whatever is longer would be cut away again in front of every history."""
-    situation = bench.situation()
-    width = bench.ask(situation).tensors["context"].shape[1]
-    most = situation.placed.assembly.model.max_length
-    require(width <= most, f"it makes up {width} items a user, and max_length is {most}.")
 
 
 # ---- half precision ----

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...core.seeds import seeded
-from ...errors import SeqaugError
+from ...errors import RecipeError
 from ..bench import Answer, Bench, Situation
 from ..check import check, not_asked, require
 from ..worlds import MIXED
@@ -151,32 +151,41 @@ def latest_agrees(bench: Bench) -> None:
 def looks_at_vectors_and_step(bench: Bench) -> None:
     """In a diffusion, other noised vectors give another guess, and so does another step; a denoiser that does not see the step
     cannot know how much noise to take away."""
-    situation = bench.situation()
+    situation = bench.disturbed(bench.situation())
     diffusion, scene = situation.placed.assembly.model.diffusion("main"), situation.scene
     first = torch.ones_like(scene.step)
     last = torch.full_like(scene.step, diffusion.steps)
+
+    def guess(noised: Tensor, step: Tensor) -> Tensor:
+        try:
+            return diffusion.predict(noised, step, scene.layout, scene.condition)
+        except RecipeError:
+            return diffusion.predict(noised, step, scene.layout)
+
     with torch.no_grad():
-        usual = diffusion.predict(scene.noised, first, scene.layout, scene.condition)
-        moved = diffusion.predict(scene.hidden, first, scene.layout, scene.condition)
-        later = diffusion.predict(scene.noised, last, scene.layout, scene.condition)
+        usual, moved, later = guess(scene.noised, first), guess(scene.hidden, first), guess(scene.noised, last)
     require(not torch.equal(usual, moved), "other noised vectors get the same guess.")
     require(float((usual - later).abs().max()) > 1e-6, "the first and the last step get the same guess.")
 
 
-@check("looks at the condition, and does without one or says in words that it cannot", "denoisers")
+@check("looks at the condition, or says in words that it takes none; and likewise without one", "denoisers")
 def looks_at_the_condition(bench: Bench) -> None:
-    """Another condition (B, D) gives another guess; None gives one as well, or a RecipeError."""
-    situation = bench.situation()
+    """Another condition (B, D) gives another guess; None gives one as well. A RecipeError is an answer to either, but not to
+    both."""
+    situation = bench.disturbed(bench.situation())
     plugin, scene = situation.plugin, situation.scene
+    other = scene.condition + 1.5 * scene.condition.roll(1, 1)
+    guesses = []
     with torch.no_grad():
-        usual = plugin(scene.noised, scene.step, scene.condition, scene.layout)
-        other = plugin(scene.noised, scene.step, scene.condition + 1.5 * scene.condition.roll(1, 1), scene.layout)
-        require(not torch.equal(usual, other), "another condition gets the same guess.")
-        try:
-            guess = plugin(scene.noised, scene.step, None, scene.layout)
-        except SeqaugError:
-            return
-    wrong = bench.problems(situation, Answer({"guess": guess}))
+        for condition in (scene.condition, other, None):
+            try:
+                guesses.append(plugin(scene.noised, scene.step, condition, scene.layout))
+            except RecipeError:
+                guesses.append(None)
+    told, otherwise, untold = guesses
+    require(told is not None or untold is not None, "it is content neither with a condition nor without one.")
+    require(told is None or not torch.equal(told, otherwise), "another condition gets the same guess.")
+    wrong = [] if untold is None else bench.problems(situation, Answer({"guess": untold}))
     require(not wrong, "without a condition: " + "; ".join(wrong))
 
 
@@ -189,5 +198,9 @@ def says_what_it_predicts(bench: Bench) -> None:
     diffusion, scene = situation.placed.assembly.model.diffusion("main"), situation.scene
     with torch.no_grad():
         for step in (1, diffusion.steps):
-            guess = diffusion.restore(scene.noised, torch.full_like(scene.step, step), scene.layout, scene.condition)
+            at = torch.full_like(scene.step, step)
+            try:
+                guess = diffusion.restore(scene.noised, at, scene.layout, scene.condition)
+            except RecipeError:
+                guess = diffusion.restore(scene.noised, at, scene.layout)
             require(bool(torch.isfinite(guess).all()), f"what is restored from step {step} is not finite.")

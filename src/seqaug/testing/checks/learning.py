@@ -78,6 +78,8 @@ def passes_on_finite_gradients(bench: Bench) -> None:
     """The sum of the answer, weighted at random, is followed back to the vectors that were read (parts have to pass it on;
     noise may) and to the item table: every gradient is finite."""
     situation = bench.situation()
+    if bench.learns:
+        bench.disturbed(situation)
     scene = situation.scene
     read = {"noise_sources": scene.clean, "encoders": scene.clean, "denoisers": scene.noised, "heads": scene.hidden}[bench.kind]
     read.requires_grad_()
@@ -104,11 +106,12 @@ def _weighted(answer: Answer) -> Tensor:
 
 @check("is a module, each of whose parameters gets a gradient", *PARTS)
 def every_parameter_learns(bench: Bench) -> None:
-    """An `nn.Module` whose parameters are all reached by the gradient of its answer, finite and not all 0: one that is not
-    would be saved, counted and never moved."""
+    """An `nn.Module` whose parameters are all reached by the gradient of its answer, finite and not all 0 (weights that begin
+    at 0 are moved a little first): one that is not would be saved, counted and never moved."""
     situation = bench.situation()
     plugin = situation.plugin
     require(isinstance(plugin, nn.Module), f"it is a {type(plugin).__name__} and no nn.Module.")
+    bench.disturbed(situation)
     plugin.train()
     with seeded(3):
         total = _weighted(bench.ask(situation))
@@ -136,12 +139,12 @@ def is_saved_whole(bench: Bench) -> None:
 
 @check("is initialised under the seed of its assembly", *PARTS)
 def is_initialised_under_the_seed(bench: Bench) -> None:
-    """Another seed of the assembly gives other weights, the same seed the same: initialisation draws from torch's generator,
-    which is seeded for each part."""
-    states: list[dict[str, Tensor]] = [dict(bench.situation(init=init).plugin.state_dict()) for init in (0, 0, 1)]
-    require(bool(states[0]), "it has no weights.")
-    first, again, other = states
+    """The same seed of the assembly gives the same weights; another one gives others, where weights are drawn at all. Whoever
+    calls `torch.manual_seed` in a constructor makes every seed of an experiment the same."""
+    first, again, other = (dict(bench.situation(init=init).plugin.state_dict()) for init in (0, 0, 1))
     require(all(torch.equal(first[name], again[name]) for name in first), "the same seed gives other weights.")
+    if not any(one.numel() > 1 and bool((one != one.flatten()[0]).any()) for one in first.values()):
+        not_asked("its weights begin as constants")
     require(any(not torch.equal(first[name], other[name]) for name in first), "another seed gives the same weights.")
 
 
