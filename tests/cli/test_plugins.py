@@ -18,7 +18,12 @@ from seqaug.core import discovery, isolation
 from seqaug.data.synthetic import toy_world
 from strangers import DRAW, SOURCE, forgotten, put
 
-COMMAND = [sys.executable, "-c", "from seqaug.cli.main import main; main()"]
+# A shell's background jobs ignore Ctrl-C, and so would what they start.
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from seqaug.cli.main import main; main()",
+]
 VARIABLE = "SEQAUG_DISABLE_PLUGINS"
 TINY = ["-s", "data.max_length=8", "-s", "items.dim=8", "-s", "diffusions.main.schedule.steps=5", "--device", "cpu"]
 
@@ -246,7 +251,8 @@ def test_a_broken_plugin_harms_nobody_who_did_not_ask_for_it(seqaug: Seqaug, sit
 
 def test_exit_at_import_is_broken_and_a_true_ctrl_c_stops(process: Callable[..., Any], site: Path) -> None:
     put(site, "stranger-quits", "import sys; sys.exit(0)", name="quits")
-    put(site, "stranger-stopped", "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhile True: pass", name="stopped")
+    code = "import signal\nsignal.raise_signal(signal.SIGINT)\nraise AssertionError('not stopped')"
+    put(site, "stranger-stopped", code, name="stopped")
     done = process("plugins", "list", "--load", "--kind", "heads", "--json")
     assert done.returncode == 0 and document(done)["plugins"]
     done = process("plugins", "show", "quits")
