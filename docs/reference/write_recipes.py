@@ -74,7 +74,7 @@ def _page(name: str) -> str:
     lines = [written_by("reference/write_recipes.py", f"src/seqaug/recipes/library/{name}.toml"), f"# Recipe `{name}`", ""]
     lines += [prose(_idea(source)), ""]
     if plan.paper:
-        lines += [f"Paper: {prose(plan.paper)}", ""]
+        lines += [f"Paper: {_linked(plan.paper)}", ""]
     lines += [
         f"What it does and where it differs from the paper stands in [its method page]({_method(name)}). "
         f"`seqaug run {name}` trains it; `seqaug recipes copy {name}` writes it to a file of your own.",
@@ -83,6 +83,12 @@ def _page(name: str) -> str:
     lines += _parts(plan) + _handles(plan) + _values(plan, tags) + _variants(source, plan) + _ablations(source, plan)
     lines += ["## The whole file", "", "```toml", source.text.rstrip("\n"), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _linked(paper: str) -> str:
+    """A reference with its arXiv number or DOI as a link."""
+    linked = re.sub(r"arXiv:([\d.]+\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", prose(paper))
+    return re.sub(r"doi:(\S+[^\s.])", r"[doi:\1](https://doi.org/\1)", linked)
 
 
 def _idea(source: RecipeSource) -> str:

@@ -42,6 +42,11 @@ def test_a_generated_page_is_what_would_be_written_now(writer: Path) -> None:
         assert stored.startswith(f"<!-- Written by {name_of(writer)}"), f"{name_of(path)} does not say who writes it"
 
 
+def test_a_writer_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert script().main(["clli"]) == 2
+    assert "nothing writes clli. Known: " in capsys.readouterr().err
+
+
 def test_every_page_that_says_it_is_written_has_a_writer_and_nothing_else_lies_beside() -> None:
     say = {page for page in DOCS.rglob("*.md") if page.read_text(encoding="utf-8").startswith("<!-- Written by ")}
     named = {page.read_text(encoding="utf-8").split()[3].rstrip(";") for page in say}
