@@ -54,10 +54,10 @@ say "seqaug run"
     "${small[@]}" --out run -q
 
 say "seqaug ablate"
-"$bin/seqaug" ablate coserec_like.toml --variants correlation,insert --data small.csv --seeds 2 --jobs 1 \
-    "${small[@]}" --out recipe -q
+"$bin/seqaug" ablate coserec_like.toml --variants correlation --data small.csv --seeds 2 --jobs 1 \
+    "${small[@]}" --out recipe --json > recipe.json
 "$bin/seqaug" ablate simdiffrec --axis noise=similarity:k=3,popularity_matched:k=3 --data small.csv --seeds 1 --jobs 1 \
-    "${small[@]}" --out noise -q
+    "${small[@]}" --out noise --json > noise.json
 
 say "what the results say of the plugins"
 "$bin/python" ../plugins/check_results.py .

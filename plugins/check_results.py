@@ -40,7 +40,7 @@ def main(folder: Path) -> None:
         assert (run[path]["name"], *origin(run[path])) == ("popularity_matched", *POPULARITY), f"run: {path} is {run[path]}"
 
     for matrix, path, name, expected, uses in (
-        ("recipe", "augmenters.edited", "cooccurrence", COOCCURRENCE, 4),  # the recipe and "w/o insert", two seeds each
+        ("recipe", "augmenters.edited", "cooccurrence", COOCCURRENCE, 2),  # and not "w/o correlation", of two seeds each
         ("noise", "diffusions.main.noise", "popularity_matched", POPULARITY, 1),
     ):
         members = json.loads((folder / matrix / "matrix.json").read_text(encoding="utf-8"))["members"]
