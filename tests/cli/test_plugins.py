@@ -449,5 +449,7 @@ def test_an_unknown_name_has_exit_code_2_and_a_suggestion(seqaug: Seqaug, site: 
     put(site, "stranger-rosy", name="rosy")
     done = seqaug("plugins", verb, "rossy")
     assert done.exit_code == 2 and "Did you mean 'rosy'?" in done.stderr and done.stdout == ""
+    done = seqaug("plugins", verb, "stranger-rossy/rosy")
+    assert done.exit_code == 2 and "Did you mean 'stranger-rosy/rosy'?" in done.stderr and done.stdout == ""
     done = seqaug("plugins", verb, "gaussian", "--kind", "heads")
     assert done.exit_code == 2 and "--kind noise_sources has one of that name" in done.stderr

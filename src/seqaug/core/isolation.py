@@ -95,8 +95,9 @@ def _shared(np: Any, torch: Any) -> Iterator[_Shared]:
     yield _Shared("whether torch records gradients", torch.is_grad_enabled, torch.set_grad_enabled)
     yield _Shared(
         "whether torch insists on deterministic algorithms",
-        torch.are_deterministic_algorithms_enabled,
-        torch.use_deterministic_algorithms,
+        lambda: (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
+        lambda before: torch.use_deterministic_algorithms(before[0], warn_only=before[1]),
+        shown=None,
     )
     yield _Shared("torch's precision of products", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
     yield _Shared("the working folder", _working_folder, _go_to)

@@ -39,15 +39,19 @@ def registries_with(name: str, kind: str | None) -> list[Registry[Any]]:
     from ...core.registries import REGISTRIES, misplaced
     from ...errors import UnknownName, did_you_mean
 
-    short = name.rpartition("/")[2]
+    source, _, short = name.rpartition("/")
     chosen = [registry for key, registry in REGISTRIES.items() if kind in (None, key)]
-    having = [registry for registry in chosen if short in registry.names()]
+    claims = [(registry, info) for registry in chosen for info in registry.all()]
+    named = [(registry, info) for registry, info in claims if info.name == short]
+    having = [one for one, info in named if not source or discovery.normalised(info.source) == discovery.normalised(source)]
     if having:
-        return having
-    known = sorted({one for registry in chosen for one in registry.names()})
-    others = [key for key, registry in REGISTRIES.items() if short in registry.names()]
+        return list(dict.fromkeys(having))
+    known = sorted({info.name for _, info in claims})
+    if source and named:
+        known = sorted({f"{info.source}/{short}" for _, info in named})
+    others = [key for key, registry in REGISTRIES.items() if kind not in (None, key) and short in registry.names()]
     of_kind = f"{chosen[0].noun} is" if kind else "plugin is"
-    lines = [f"no {of_kind} called {name!r}.{did_you_mean(short, known)} Known: {', '.join(known)}."]
+    lines = [f"no {of_kind} called {name!r}.{did_you_mean(name if named else short, known)} Known: {', '.join(known)}."]
     lines += [f"  --kind {other} has one of that name" for other in others]
     lines += [f"  {one}" for one in misplaced() if f" declares {short!r} " in one]
     lines += [f"  not read: {one}" for one in discovery.installed().broken]

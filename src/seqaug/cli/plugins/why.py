@@ -36,7 +36,7 @@ def why(output: Output, name: str, kind: str | None) -> None:
 
 def _answer(registry: Registry[Any], name: str) -> dict[str, Any]:
     """Of one kind. gets: "distribution/name" of the one that a recipe gets, None where it gets none. state: of that one."""
-    from ...errors import PluginError, UnknownName
+    from ...errors import PluginError
 
     short = name.rpartition("/")[2]
     claims = [_claim(info) for info in registry.all() if info.name == short]
@@ -54,7 +54,7 @@ def _answer(registry: Registry[Any], name: str) -> dict[str, Any]:
             reason = "the others are disabled"
         else:
             reason = "the others are the same class"
-    except (PluginError, UnknownName) as error:
+    except PluginError as error:
         reason = str(error)
     return {
         "kind": registry.kind,
