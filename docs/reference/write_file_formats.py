@@ -67,9 +67,12 @@ JSON files are UTF-8; a file is replaced whole, so none is ever half-written. A 
 
 """
 
+Keys = Mapping[str, str | tuple[str, str]]
+"""Key -> what it is; with its type where a file of the toy world does not show it, or does not have the key."""
+
 METRICS = "`hr`, `ndcg` and `mrr` at 5, 10 and 20"
 
-RUN_KEYS = {
+RUN_KEYS: Keys = {
     "schema": "1",
     "seqaug": "the version that wrote it",
     "recipe": "its name",
@@ -115,7 +118,7 @@ RUN_KEYS = {
     "hash": "of the run: that of resolved.json",
 }
 
-RESOLVED_KEYS = {
+RESOLVED_KEYS: Keys = {
     "schema": "1",
     "hash": "SHA-256 of `identity`; its first eight digits end the folder's name",
     "identity.recipe": "every value of the recipe as it was run",
@@ -139,7 +142,7 @@ RESOLVED_KEYS = {
     "request.patches[].origin": "who changed it",
 }
 
-ENVIRONMENT_KEYS = {
+ENVIRONMENT_KEYS: Keys = {
     "schema": "1",
     "started": "the latest start, in UTC, as ISO 8601",
     "versions.*": "of Python, seqaug and the packages that can change a number",
@@ -159,7 +162,7 @@ ENVIRONMENT_KEYS = {
     "plugins.*.copy": ("likewise: where in the run folder its copy lies", "text"),
 }
 
-EVENT_KEYS = {
+EVENT_KEYS: Keys = {
     "stage": "",
     "epoch": "1 is the first of its stage",
     "losses.*": "of each objective: the unweighted mean over the batches",
@@ -170,7 +173,7 @@ EVENT_KEYS = {
     "seconds.valid": "",
 }
 
-MATRIX_KEYS = {
+MATRIX_KEYS: Keys = {
     "state": "`open`, `failed` or `finished`",
     "members[].variant": "the column of the run",
     "members[].data": "its data set",
@@ -181,7 +184,29 @@ MATRIX_KEYS = {
     "members[].problem": ("why it failed", "text"),
 }
 
-TABLE_KEYS = {
+ABLATION_KEYS: Keys = {
+    "schema": "1",
+    "recipe": "its name",
+    "reference": "the variant that the others are compared with",
+    "variants": "the columns",
+    "data": "the rows",
+    "seeds": "",
+    "command": "the latest",
+}
+
+SEARCH_KEYS: Keys = {
+    "schema": "1",
+    "recipe": "its name",
+    "grid": "as it was asked for",
+    "trials": ("of Optuna; null where every combination is tried", "whole number or null"),
+    "data": "the data sets",
+    "seeds": "",
+    "monitor": "the metric of the ranking",
+    "at_once": ("how many trials are proposed before their results are known", "whole number"),
+    "command": "the latest",
+}
+
+TABLE_KEYS: Keys = {
     "reference": "what the others are compared with",
     "data": "the data sets",
     "metrics": "",
@@ -208,7 +233,7 @@ TABLE_KEYS = {
     "notes": "",
 }
 
-RANKING_KEYS = {
+RANKING_KEYS: Keys = {
     "recipe": "its name",
     "monitor": "the metric of the ranking, on validation",
     "selection": "in words",
@@ -224,7 +249,7 @@ RANKING_KEYS = {
     "failed": ("runs without a result: variant, data, seed, message", "list of tables"),
 }
 
-PLAN_KEYS = {
+PLAN_KEYS: Keys = {
     "artefact": "`table2`, `table3`, `fig3`, `fig4` or `fig5`",
     "budget": "as it was asked for",
     "says": "what it leaves, in words",
@@ -233,7 +258,7 @@ PLAN_KEYS = {
     "seconds": "that the unfinished runs take, about, one after the other",
 }
 
-RESULT_KEYS = {
+RESULT_KEYS: Keys = {
     "schema": "1",
     "artefact": "as in plan.json",
     "title": "",
@@ -283,7 +308,7 @@ RESULT_KEYS = {
     "failed": ("runs without a result: column, data, seed, message", "list of tables"),
 }  # fmt: skip
 
-COUNTED_KEYS = {
+COUNTED_KEYS: Keys = {
     "schema": "1",
     "artefact": "`table1`",
     "columns": "of the paper's table",
@@ -295,7 +320,7 @@ COUNTED_KEYS = {
     "data[].reasons": ("for what does not agree", "list of texts"),
 }
 
-ABOUT_KEYS = {
+ABOUT_KEYS: Keys = {
     "schema": "1",
     "name": "",
     "source": "the file it was read from",
@@ -326,7 +351,6 @@ SIZES = {"test users": 30, "users": 30, "users + 1": 31, "actions": 219, "V + 1"
 """Of the toy world."""
 
 SOMETIMES = "*sometimes* "
-Keys = Mapping[str, str | tuple[str, str]]
 
 
 @dataclass
@@ -476,17 +500,12 @@ def _page() -> Iterator[str]:
         "",
     ]
     yield from ["## Folder of an ablation", "", f"{_listed(_names('ablation'))}. The runs lie in folders of their own.", ""]
-    more = {
-        "schema": "1",
-        "recipe": "its name",
-        "reference": "the variant that the others are compared with",
-        "variants": "the columns",
-        "data": "the rows",
-        "seeds": "",
-        "command": "the latest",
-    }
     yield from _json(
-        "matrix.json", "matrix", ["ablation/matrix.json"], more | MATRIX_KEYS, "Which runs there are, and how far each is."
+        "matrix.json",
+        "matrix",
+        ["ablation/matrix.json"],
+        {**ABLATION_KEYS, **MATRIX_KEYS},
+        "Which runs there are, and how far each is.",
     )
     yield from _json(
         "table.json",
@@ -502,19 +521,12 @@ def _page() -> Iterator[str]:
         "A row a cell, as in table.json. `seqaug compare --csv` writes the same.",
     )
     yield from ["## Folder of a search", "", f"{_listed(_names('search'))}.", ""]
-    more = {
-        "schema": "1",
-        "recipe": "its name",
-        "grid": "as it was asked for",
-        "trials": ("of Optuna; null where every combination is tried", "whole number or null"),
-        "data": "the data sets",
-        "seeds": "",
-        "monitor": "the metric of the ranking",
-        "at_once": ("how many trials are proposed before their results are known", "whole number"),
-        "command": "the latest",
-    }
     yield from _json(
-        "matrix.json", "search-matrix", ["search/matrix.json"], more | MATRIX_KEYS, "Which runs there are, and how far each is."
+        "matrix.json",
+        "search-matrix",
+        ["search/matrix.json"],
+        {**SEARCH_KEYS, **MATRIX_KEYS},
+        "Which runs there are, and how far each is.",
     )
     yield from _json(
         "ranking.json", "ranking", ["search/ranking.json"], RANKING_KEYS, "The test numbers of what won, and of nothing else."

@@ -128,6 +128,7 @@ def _interface(protocol: type[object]) -> Iterator[str]:
         yield f"    {name}: {annotation}"
     for name, member in vars(protocol).items():
         if isinstance(member, property):
+            assert member.fget is not None
             yield "    @property"
             name, member = member.fget.__name__, member.fget
         elif not inspect.isfunction(member) or (name.startswith("_") and name != "__call__"):
