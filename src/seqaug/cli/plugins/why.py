@@ -24,8 +24,8 @@ __all__ = ["why"]
 def why(output: Output, name: str, kind: str | None) -> None:
     """Where the plugin NAME comes from, who else claims the name, and which one a recipe gets.
 
-    Each that claims it is imported, so that it is known whether it loads; the others that share its package are not.
-    DISTRIBUTION/NAME asks about one of several.
+    Each that claims it is imported, unless it is disabled, so that it is known whether it loads. DISTRIBUTION/NAME asks what a
+    recipe gets that says whose.
     """
     answers = [_answer(registry, name) for registry in registries_with(name, kind)]
     if output.document({"plugins": answers}):
@@ -106,7 +106,7 @@ def _lines(answer: dict[str, Any]) -> list[str]:
             rows.append(("interface", f"{said}; this seqaug has version {API_VERSION}"))
         rows.append(("to pick it", f'use = "{claim["use"]}"'))
         lines += ["", f"{claim['origin']}" + (f" (seqaug {claim['version']})" if claim["builtin"] else "")]
-        lines += [f"  {label:<10}  {text}" for label, text in rows]
+        lines += [f"  {label:<10}  {text}".replace("\n", "\n" + 14 * " ") for label, text in rows]
     return lines
 
 
