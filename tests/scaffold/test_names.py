@@ -7,14 +7,20 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
+import yaml
 
+from scaffold.environments import blocks_of
 from seqaug.core.registries import REGISTRIES
 from seqaug.errors import RecipeError, UnknownName
 from seqaug.scaffold.names import LONGEST, names_of, registry_of
-from seqaug.scaffold.package import author_for, new_package, write_package
+from seqaug.scaffold.package import Package, author_for, new_package, write_package
 
 KINDS = tuple(REGISTRIES)
 NOISE = REGISTRIES["noise_sources"]
@@ -174,13 +180,8 @@ def test_the_readme_shows_the_option_as_the_class_has_it(kind: str) -> None:
     from seqaug.recipes.options import read_signature, validated
 
     package = new_package("my-plugin", kind, author="Ann", year=2026)
-    module = {"__name__": "my_plugin"}
-    registry = REGISTRIES[kind]
-    try:
-        exec(compile(package.files["src/my_plugin/__init__.py"], "my_plugin", "exec"), module)
-        signature = read_signature(module["MyPlugin"])  # type: ignore[arg-type]
-    finally:
-        registry._marked.pop("my-plugin", None)
+    with marked(package) as cls:
+        signature = read_signature(cls)
     readme = package.files["README.md"]
     (row,) = re.findall(r"^\| `(\w+)` \| .* \| (\S+) \| .* \|$", readme, flags=re.MULTILINE)
     (shown,) = re.findall(r"`my-plugin:(\w+)=(\S+)`", readme)
@@ -188,6 +189,53 @@ def test_the_readme_shows_the_option_as_the_class_has_it(kind: str) -> None:
     assert str(signature.options[row[0]].default) == row[1]
     _, _, wrong = validated(signature, {row[0]: tomllib.loads(f"value = {shown[1]}")["value"]})
     assert not wrong and shown[1] != row[1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_tables_that_the_readme_shows_make_a_recipe_that_rehearses(kind: str) -> None:
+    from seqaug.experiments.rehearse import rehearse
+    from seqaug.recipes.load import RecipeSource, load_recipe
+    from seqaug.recipes.plan import make_plan
+
+    package = new_package("my-plugin", kind, author="Ann", year=2026)
+    (shown,) = re.findall(r"^```toml\n(.*?)^```", package.files["README.md"], flags=re.MULTILINE | re.DOTALL)
+    recipe = load_recipe(package.recipe)
+    with marked(package):
+        changed = RecipeSource("mine", recipe.text, with_tables(recipe.table, tomllib.loads(shown)))
+        plan = make_plan(changed, data=None)
+        assert "my-plugin" in [used.info.name for used in plan.plugins()]
+        rehearse(plan)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_workflow_runs_what_the_readme_says(kind: str) -> None:
+    package = new_package("my-plugin", kind, author="Ann", year=2026)
+    workflow = yaml.safe_load(package.files[".github/workflows/test.yml"])
+    commands = [step["run"] for step in workflow["jobs"]["test"]["steps"] if "run" in step]
+    assert len(commands) == 7
+    assert set(commands) <= set(blocks_of(package.files["README.md"]))
+
+
+@contextmanager
+def marked(package: Package) -> Iterator[type[Any]]:
+    """The plugin's class, as if its module had just been imported; forgotten afterwards."""
+    module = ModuleType(package.names.module)
+    sys.modules[module.__name__] = module  # its types are written as strings, and looked up there
+    try:
+        exec(compile(package.files[f"src/{module.__name__}/__init__.py"], module.__name__, "exec"), vars(module))
+        yield getattr(module, package.names.class_name)
+    finally:
+        del sys.modules[module.__name__]
+        REGISTRIES[package.kind]._marked.pop(package.names.plugin, None)
+
+
+def with_tables(there: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What an author who pastes these tables over the old ones gets."""
+    merged = dict(there)
+    for key, value in new.items():
+        inside = isinstance(value, dict) and "use" not in value
+        merged[key] = with_tables(there.get(key, {}), value) if inside else value
+    return merged
 
 
 # ---- author ----

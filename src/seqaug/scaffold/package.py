@@ -94,7 +94,6 @@ def new_package(name: str, kind: str, *, author: str, year: int, plugin: str | N
         "version": __version__,
     }
     words |= {key: _filled(value, words) for key, value in facts.items()}
-    words["ablation"] = _filled(words["ablation"], words)
     files = {
         "pyproject.toml": _template("package", "pyproject.toml.txt"),
         "README.md": _template("package", "README.md.txt"),
@@ -144,8 +143,8 @@ def _template(folder: str, name: str) -> str:
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:
-    """`<<module>>` -> what `words` has under "module". One that is missing is left: facts are filled in twice."""
-    return re.sub(r"<<(\w+)>>", lambda found: words.get(found[1], found[0]), text)
+    """`<<module>>` -> what `words` has under "module"."""
+    return re.sub(r"<<(\w+)>>", lambda found: words[found[1]], text)
 
 
 def _class_name(name: str, kind: str, *templates: str) -> str:
