@@ -126,6 +126,20 @@ def test_what_does_not_fit_is_refused_with_what_would(given: dict[str, Any], key
     assert says in why
 
 
+def test_too_few_values_are_counted_and_wrong_ones_are_not_called_few() -> None:
+    class Edits:
+        def __init__(
+            self, *, operators: Annotated[tuple[Literal["crop", "mask"], ...], Field(min_length=1)] = ("crop",)
+        ) -> None: ...
+
+    def complained(*operators: str) -> list[tuple[str, str]]:
+        return validated(read_signature(Edits), {"operators": operators})[2]
+
+    assert complained() == [("operators", "is []; it needs 1 or more values")]
+    ((where, why),) = complained("drop")
+    assert where == "operators.0" and "'drop', which is not one of: crop, mask" in why
+
+
 def test_json_form_and_python_form_say_the_same() -> None:
     python, json, _ = read({"names": ["a"], "ratio": 1})
     assert json == {"k": 3, "ratio": 1.0, "mode": "fast", "on": True, "names": ["a"], "share": None}

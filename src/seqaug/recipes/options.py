@@ -227,10 +227,15 @@ def validated(signature: Signature, values: Mapping[str, Any]) -> tuple[dict[str
 
 def complaints(error: ValidationError) -> Iterator[tuple[str, str]]:
     """What pydantic found wrong, as (dotted key, sentence)."""
-    for one in error.errors(include_url=False):
-        key = ".".join(str(part) for part in one["loc"])
+    errors = error.errors(include_url=False)
+    keys = [".".join(str(part) for part in one["loc"]) for one in errors]
+    for key, one in zip(keys, errors, strict=True):
         found = one.get("input")
         match one["type"]:
+            case "too_short":
+                # pydantic counts what is left without the wrong ones, of which each is a complaint of its own.
+                if not any(other.startswith(f"{key}.") for other in keys):
+                    yield key, f"is {found!r}; it needs {one['ctx']['min_length']} or more values"
             case "missing":
                 yield key, "is missing"
             case "extra_forbidden":
