@@ -106,7 +106,8 @@ def _method(name: str) -> str:
     row = next(
         line for line in (DOCS / "recipes.md").read_text(encoding="utf-8").splitlines() if line.startswith(f"| `{name}` |")
     )
-    return f"../../{re.findall(r'\((methods/\w+\.md)\)', row)[0]}"
+    page: str = re.findall(r"\((methods/\w+\.md)\)", row)[0]
+    return f"../../{page}"
 
 
 # ---- parts ----
