@@ -7,7 +7,8 @@ Exit codes
     2    usage or recipe error: an unknown command, flag, recipe, plugin or option
     3    data error: an unknown data set, a missing or malformed file
     4    a known plugin that will not load
-    5    a check (`check`, `audit`, `doctor`, `compare` of runs that were not measured alike) found something wrong
+    5    a check (`check`, `plugins check`, `audit`, `doctor`, `compare` of runs that were not measured alike) found something
+         wrong
     6    diverged: a loss or a score became NaN or infinite
     130  interrupted (Ctrl-C or SIGTERM); the state and the command to go on are named
     141  the reader of our output went away (`seqaug recipes list | head -1`)
