@@ -14,18 +14,14 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from ..errors import PluginError, UnknownName, did_you_mean
 from .isolation import SLOW, PluginNote, Visit
-
-if TYPE_CHECKING:
-    from .registry import PluginInfo
+from .registries import REGISTRIES
+from .registry import PLUGIN_FILE as PREFIX
+from .registry import PluginInfo
 
 __all__ = ["PREFIX", "PluginFile", "file_of", "load_plugin_file", "loaded_files"]
-
-PREFIX = "seqaug_plugin_file_"
-"""The names of the modules that such files become begin with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +115,10 @@ def _execute(content: bytes, path: Path, shown: str, module: ModuleType) -> None
 
 
 def _marked_in(module: str) -> tuple[PluginInfo, ...]:
-    from .registries import REGISTRIES
-
     return tuple(info for registry in REGISTRIES.values() for info in registry.marked_in(module))
 
 
 def _forget(module: str) -> None:
-    from .registries import REGISTRIES
-
     for registry in REGISTRIES.values():
         registry.forget(module)
 

@@ -19,17 +19,21 @@ from typing import Any, Generic, TypeVar
 
 from .. import __version__
 from ..errors import PluginError, UnknownName, did_you_mean
-from . import discovery, plugin_files
+from . import discovery
 from .disabled import OWN_DISTRIBUTION, disabled, remedy
 from .isolation import SLOW, PluginNote, Visit
 
-__all__ = ["API_VERSION", "PluginInfo", "Registry", "Use", "api_version", "signature_text"]
+__all__ = ["API_VERSION", "PLUGIN_FILE", "PluginInfo", "Registry", "Use", "api_version", "signature_text"]
 
 P = TypeVar("P")
 C = TypeVar("C", bound=type[Any])
 
 API_VERSION = 1
 """The version of what plugins and seqaug expect of each other. A plugin may say for which it was written: `seqaug_api = 1`."""
+
+
+PLUGIN_FILE = "seqaug_plugin_file_"
+"""How the names of the modules begin that plugin files become."""
 
 
 class Use:
@@ -313,8 +317,9 @@ def _value_of(cls: type[Any]) -> str:
 
 
 def _file_of(cls: type[Any]) -> str | None:
-    found = plugin_files.file_of(cls.__module__)
-    return None if found is None else str(found.path)
+    """The plugin file in which a class stands, None where it stands in an importable module."""
+    module = sys.modules.get(cls.__module__)
+    return getattr(module, "__file__", None) if cls.__module__.startswith(PLUGIN_FILE) else None
 
 
 def _is_same(value: str, cls: type[Any]) -> bool:
