@@ -154,7 +154,9 @@ def test_the_metadata_of_every_copy_is_found_the_one_that_counts_first(
     assert discovery.metadata_files("nobody") == []
 
 
-def test_a_plugin_in_a_group_that_is_no_kind_is_told_with_the_nearest_kind(install: Install) -> None:
+def test_a_plugin_in_a_group_that_is_no_kind_is_told_with_the_nearest_kind(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from seqaug.core.registries import misplaced
 
     install("stranger-typo", "[seqaug.noise_source]\npink = stranger:Pink\n", version="0.3")
@@ -162,3 +164,5 @@ def test_a_plugin_in_a_group_that_is_no_kind_is_told_with_the_nearest_kind(insta
         "stranger-typo 0.3 declares 'pink' in the group 'seqaug.noise_source', which is no kind of plugin. "
         "Did you mean 'seqaug.noise_sources'?"
     ]
+    monkeypatch.setenv("SEQAUG_DISABLE_PLUGINS", "stranger_typo")
+    assert misplaced() == []
