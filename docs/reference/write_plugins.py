@@ -153,7 +153,7 @@ def _plugin(registry: Registry[object], info: PluginInfo) -> str:
     rest, said = documented(inspect.cleandoc(cls.__doc__ or ""), [one.name for one in options])
     lines = [f"### `{info.name}` {{ #{anchor(info.kind, info.name)} }}", "", _prose(rest), ""]
     rows = [
-        [code(one.name), code(one.type), code(one.default) or "*must be given*", code(one.bounds), _what(info, one, said)]
+        [code(one.name), code(one.type), code(one.default) or "*must be given*", _bounds(one), _what(info, one, said)]
         for one in options
     ]
     lines += table(["option", "type", "default", "bounds", "what it is"], rows)
@@ -169,6 +169,15 @@ def _plugin(registry: Registry[object], info: PluginInfo) -> str:
     return "\n".join(lines)
 
 
+def _bounds(option: OptionInfo) -> str:
+    """ "1 <= k" as "≥ 1", "0 <= dropout < 1" as "0 ≤ … < 1"."""
+    signs = option.bounds.replace("<=", "≤")
+    one_sided = re.fullmatch(rf"(\S+) (≤|<) {option.name}", signs)
+    if one_sided:
+        return prose(f"{'≥' if one_sided[2] == '≤' else '>'} {one_sided[1]}")
+    return prose(signs.replace(option.name, "…").removeprefix("… ")).replace(" ", "&nbsp;")
+
+
 def _what(info: PluginInfo, option: OptionInfo, said: dict[str, str]) -> str:
     """The sentence of an option: its docstring's, else ours of this plugin, else ours of all options of that name."""
     own = OWN.get((info.kind, info.name, option.name)) or ("As in `confidence`." if info.name == "least_confidence" else None)
@@ -178,7 +187,7 @@ def _what(info: PluginInfo, option: OptionInfo, said: dict[str, str]) -> str:
     found = told or own or COMMON.get(option.name)
     assert found, f"neither its docstring nor {Path(__file__).name} says what {info.kind}/{info.name}.{option.name} is"
     assert not (own and told), f"{info.name}.{option.name} is told twice"
-    return _escaped(found[0].upper() + found[1:] if re.match(r"[a-z]{2,}[ ,]", found) else found)
+    return _escaped(found[0].upper() + found[1:] if re.match(r"(a|[a-z]{2,})[ ,]", found) else found)
 
 
 _NAMES = r"(?:\w+(?:, | \| ))*\w+"
