@@ -181,6 +181,20 @@ def test_a_group_that_is_no_kind_is_a_note(seqaug: Seqaug, site: Path) -> None:
     assert any(one["state"] == "wrong" and "stranger-typo" in one["message"] for one in found["checks"])
 
 
+def test_a_name_that_two_claim_is_a_note_of_the_list_and_of_the_doctor(seqaug: Seqaug, site: Path) -> None:
+    put(site, "stranger-one")
+    put(site, "stranger-two")
+    said = "two plugins are a noise source called 'pink': stranger-one (stranger-one 0.1) and stranger-two (stranger-two 0.1)."
+    done = seqaug("plugins", "list")
+    assert done.exit_code == 0 and said in done.stderr and not [one for one in sys.modules if one.startswith("stranger_")]
+    assert seqaug("plugins", "list", "--kind", "heads").stderr == ""
+    (message,) = document(seqaug("plugins", "list", "--json"))["collisions"]
+    assert message.startswith(said)
+    told = {one["message"]: one["state"] for one in document(seqaug("doctor", "--json"))["checks"]}
+    assert told[message] == "note"
+    assert document(seqaug("plugins", "list", "--json", **{VARIABLE: "stranger-one"}))["collisions"] == []
+
+
 def test_a_slow_plugin_is_one_note_with_the_time_and_the_distribution(
     seqaug: Seqaug, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,6 +192,14 @@ class Registry(Generic[P]):
             raise PluginError(f"the {self.noun} {info.name!r} ({info.origin}) cannot be asked for: a name has no slash")
         return self._loaded(info, self.marked_class(info))
 
+    def collisions(self) -> list[str]:
+        """A sentence for each name that several installed distributions claim. Imports no plugin."""
+        claims: dict[str, list[PluginInfo]] = {}
+        for info in self.all():
+            if info.distribution is not None and info.disabled is None:
+                claims.setdefault(info.name, []).append(info)
+        return [self._collision(name, found) for name, found in claims.items() if len(found) > 1]
+
     # ---- finding ----
 
     def _all(self) -> list[tuple[PluginInfo, type[Any] | None]]:
@@ -233,16 +241,19 @@ class Registry(Generic[P]):
         if len(found) > 1 and any(info.distribution is None for info, _ in found):
             found = self._without_doubles(found)
         if len(found) > 1:
-            claims = " and ".join(f"{info.source} ({info.origin})" for info, _ in found)
-            picks = " or ".join(f'use = "{info.source}/{info.name}"' for info, _ in found)
-            count = "two" if len(found) == 2 else str(len(found))
-            raise PluginError(f"{count} plugins are {self.a_noun} called {short!r}: {claims}. Write {picks} to pick one.")
+            raise PluginError(self._collision(short, [info for info, _ in found]))
         return found[0]
 
     def _without_doubles(self, found: list[tuple[PluginInfo, type[Any] | None]]) -> list[tuple[PluginInfo, type[Any] | None]]:
         """A marked class may be declared under the name of a package that only passes it on: known after loading that one."""
         declared = {id(self._loaded(info, marked)) for info, marked in found if info.distribution is not None}
         return [(info, marked) for info, marked in found if info.distribution is not None or id(marked) not in declared]
+
+    def _collision(self, name: str, found: list[PluginInfo]) -> str:
+        claims = " and ".join(f"{info.source} ({info.origin})" for info in found)
+        picks = " or ".join(f'use = "{info.source}/{info.name}"' for info in found)
+        count = "two" if len(found) == 2 else str(len(found))
+        return f"{count} plugins are {self.a_noun} called {name!r}: {claims}. Write {picks} to pick one."
 
     def _switched_off(self, name: str, found: list[PluginInfo]) -> PluginError:
         told = " ".join(f"({info.origin}) is disabled by {info.disabled}. {remedy(info.disabled or '')}" for info in found)

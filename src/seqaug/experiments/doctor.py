@@ -80,6 +80,8 @@ def _plugins() -> Iterator[Check]:
         yield Check("plugins", "wrong", message)
     good, off = 0, Counter[str]()
     for kind, registry in REGISTRIES.items():
+        for message in registry.collisions():
+            yield Check("plugins", "note", message)
         for info in registry.all():
             condition = condition_of(info)
             if condition.state == "ok":

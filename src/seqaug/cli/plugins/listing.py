@@ -41,13 +41,15 @@ def listing(output: Output, kind: str | None, load: bool) -> None:
         for document, one in zip(documents, conditions, strict=True):
             document |= {"state": one.state, "cause": one.cause, "api": one.api}
     broken = discovery.installed().broken
-    for message in misplaced():
+    collisions = [message for name, registry in REGISTRIES.items() if kind in (None, name) for message in registry.collisions()]
+    for message in [*misplaced(), *collisions]:
         output.note(message)
     if output.document(
         {
             "plugins": documents,
             "broken": [{"distribution": one.distribution, "version": one.version, "problem": one.problem} for one in broken],
             "misplaced": misplaced(),
+            "collisions": collisions,
         }
     ):
         return
