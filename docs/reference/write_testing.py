@@ -196,7 +196,7 @@ def _fillings() -> str:
     rows += [[code("EncoderName") + ", " + code("DiffusionName"), code("main")]]
     rows += [[code("HeadName"), code("main") + ", a linear map; " + code("logit") + ", of width 1, where that is refused"]]
     rows += [
-        [f"{REGISTRIES[kind].a_noun} (`{REGISTRIES[kind].protocol.__name__}`)", code(name)]
+        [f"{REGISTRIES[kind].a_noun} (`{REGISTRIES[kind].protocol.__name__}`)", code(name.removeprefix("seqaug/"))]
         for kind, name in DEFAULT_PLUGINS.items()
     ]
     return "\n".join(table(["type", "what it gets"], rows))

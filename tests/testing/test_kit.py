@@ -36,7 +36,7 @@ from seqaug.builtin.position_selectors import RandomPositions
 from seqaug.core.registries import REGISTRIES
 from seqaug.data.samples import Samples
 from seqaug.errors import PluginError, RecipeError
-from seqaug.testing import Check, Outcome, Subject, check_plugin, checks_of, parametrize_with_checks
+from seqaug.testing import Check, Outcome, Subject, check_plugin, checks_of, hosts, parametrize_with_checks
 from seqaug.testing.bench import bench_of
 from seqaug.testing.hosts import VIEWS, filled_in
 from seqaug.testing.parametrized import BoundCheck
@@ -131,7 +131,7 @@ def test_options_without_a_default_are_filled_in_by_their_type() -> None:
         "first": VIEWS[0],
         "others": [VIEWS[1]],
         "head": "main",
-        "sampler": "uniform",
+        "sampler": "seqaug/uniform",
     }
 
 
@@ -158,6 +158,19 @@ def test_checking_leaves_the_global_random_state_as_it_was() -> None:
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # type: ignore[index,call-overload]
     assert random.getstate() == before[2]
+
+
+def test_a_stranger_who_shares_a_name_with_the_kits_own_plugins_disturbs_nobody() -> None:
+    hosts._bare.cache_clear()
+    registries = [REGISTRIES[kind] for kind in ("encoders", "noise_sources", "negative_samplers")]
+    for registry, name in zip(registries, ("transformer", "similarity", "uniform"), strict=True):
+        registry.register(name)(type("Namesake", (SOUND[registry.kind],), {"__doc__": "Of the same name."}))
+    try:
+        assert all(one.state != "failed" for one in check_plugin(GaussianNoise))
+    finally:
+        for registry in registries:
+            registry.forget(SOUND[registry.kind].__module__)
+            registry.forget(__name__)
 
 
 # ---- as cases of a test ----

@@ -60,39 +60,44 @@ dim = {DIM}
 std = 0.5
 
 [encoders.main]
-use = "transformer"
+use = "seqaug/transformer"
 layers = 1
 inner = 64
 
 [heads.main]
-use = "linear"
+use = "seqaug/linear"
 
 [heads.logit]
-use = "linear"
+use = "seqaug/linear"
 width = 1
 
 [augmenters.diffused]
-use = "denoised"
-negative = {{ use = "rank", rank = 2 }}
+use = "seqaug/denoised"
+corrupt = "seqaug/all"
+replace = "seqaug/confidence"
+positive = {{ use = "seqaug/rank", rank = 1, exclude_target = false }}
+negative = {{ use = "seqaug/rank", rank = 2 }}
 
 [augmenters.edited]
-use = "random_edits"
+use = "seqaug/random_edits"
+new_items = "seqaug/uniform"
 
 [objectives.recommendation]
-use = "next_item_softmax"
+use = "seqaug/next_item_softmax"
 
 [scorer]
-use = "last_position"
+use = "seqaug/last_position"
 
 [diffusions.main]
 null_condition = true
-schedule = {{ use = "linear", steps = {STEPS} }}
-denoiser = {{ use = "mlp", inner = 64 }}
+schedule = {{ use = "seqaug/linear", steps = {STEPS} }}
+denoiser = {{ use = "seqaug/mlp", inner = 64 }}
 """
 
+# Everything is named with its distribution: a stranger's plugin may share a name with one of ours.
 HOSTS = {
-    "plain": _COMMON + 'noise = { use = "similarity", k = 3 }\n',
-    "generating": _COMMON + f'noise = {{ use = "gaussian" }}\nspan = {SPAN}\n',
+    "plain": _COMMON + 'noise = { use = "seqaug/similarity", k = 3 }\n',
+    "generating": _COMMON + f'noise = {{ use = "seqaug/gaussian" }}\nspan = {SPAN}\n',
 }
 """The recipes, by their names."""
 
@@ -115,17 +120,17 @@ VIEWS = ("diffused.positive", "diffused.negative", "edited.first", "edited.secon
 """The host's views, in the order in which options that need one are given them."""
 
 DEFAULT_PLUGINS = {
-    "encoders": "transformer",
-    "noise_sources": "gaussian",
-    "position_selectors": "random",
-    "negative_samplers": "uniform",
-    "schedules": "linear",
-    "denoisers": "mlp",
-    "heads": "linear",
-    "augmenters": "dropout",
-    "objectives": "next_item_softmax",
-    "scorers": "last_position",
-    "rewriters": "prepend_generated",
+    "encoders": "seqaug/transformer",
+    "noise_sources": "seqaug/gaussian",
+    "position_selectors": "seqaug/random",
+    "negative_samplers": "seqaug/uniform",
+    "schedules": "seqaug/linear",
+    "denoisers": "seqaug/mlp",
+    "heads": "seqaug/linear",
+    "augmenters": "seqaug/dropout",
+    "objectives": "seqaug/next_item_softmax",
+    "scorers": "seqaug/last_position",
+    "rewriters": "seqaug/prepend_generated",
 }
 """What an option that is itself a plugin, and has no default, is given."""
 
