@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from .core.blocks import Dropout, Positions, StepEmbedding, TransformerBlocks, initialise_, quiet
 from .core.diffusion import Diffusion
+from .core.interface import API_VERSION
 from .core.items import ItemScores, ItemTable
 from .core.names import DiffusionName, EncoderName, HeadName, ViewName
 from .core.protocols import (
@@ -39,7 +40,7 @@ from .core.registries import (
     schedules,
     scorers,
 )
-from .core.registry import API_VERSION, Use
+from .core.registry import Use
 from .core.step import Step
 from .core.views import Evidence, Restoration, View, comparable
 from .data.batch import Batch

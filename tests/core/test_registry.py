@@ -11,8 +11,9 @@ import torch
 
 import seqaug
 from seqaug.core import discovery
+from seqaug.core.interface import API_VERSION
 from seqaug.core.registries import REGISTRIES, noise_sources, registry_for_protocol
-from seqaug.core.registry import API_VERSION, PluginInfo, Registry, Use
+from seqaug.core.registry import PluginInfo, Registry, Use
 from seqaug.errors import PluginError, UnknownName
 
 Install = Callable[..., None]

@@ -6,8 +6,9 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from ..core.interface import api_version
 from ..core.registries import REGISTRIES
-from ..core.registry import PluginInfo, api_version
+from ..core.registry import PluginInfo
 from ..errors import PluginError
 from .options import signature_of
 

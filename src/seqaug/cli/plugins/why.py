@@ -87,7 +87,7 @@ def _claim(info: PluginInfo) -> dict[str, Any]:
 
 
 def _lines(answer: dict[str, Any]) -> list[str]:
-    from ...core.registry import API_VERSION
+    from ...core.interface import API_VERSION
 
     lines = [f"{answer['kind']} / {answer['name']}", ""]
     if answer["gets"] is None:
