@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..core.discovery import normalised
 from ..core.registries import REGISTRIES
-from ..core.registry import PluginInfo, Registry
+from ..core.registry import Registry
 from ..errors import RecipeError, UnknownName, did_you_mean
 
 __all__ = ["LONGEST", "Names", "names_of", "registry_of"]
@@ -21,7 +21,7 @@ __all__ = ["LONGEST", "Names", "names_of", "registry_of"]
 LONGEST = 40
 """Signs in a name. With longer ones the lines of the templates would have to be broken elsewhere."""
 
-PREFIX = "seqaug-"
+PREFIX = re.compile(r"^seqaug[-_.]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,11 @@ def names_of(name: str, registry: Registry[object], plugin: str | None = None) -
     """
     problems = list(_spelling(name))
     module = re.sub(r"[-_.]+", "_", name).lower()
-    short = plugin if plugin is not None else name[len(PREFIX) :] if normalised(name).startswith(PREFIX) else name
-    short = short if plugin is not None else short.replace(".", "-")
+    short = PREFIX.sub("", name).replace(".", "-") if plugin is None else plugin
     if not problems:
         problems += list(_module(name, module)) or list(_distribution(name))
     if plugin is not None or not problems:
-        problems += _plugin(short, normalised(name), registry)
+        problems += _plugin(short, registry)
     if problems:
         raise RecipeError(problems)
     parts = re.split(r"[-_.]+", name)
@@ -115,7 +114,7 @@ def _distribution(name: str) -> Iterator[str]:
     yield f"a package {name!r} is installed already (version {version}). Choose another name, or uninstall that one first."
 
 
-def _plugin(plugin: str, distribution: str, registry: Registry[object]) -> Iterator[str]:
+def _plugin(plugin: str, registry: Registry[object]) -> Iterator[str]:
     """The name in recipes: what a flag and an entry point can hold, and nobody else's."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", plugin):
         yield (
@@ -125,15 +124,10 @@ def _plugin(plugin: str, distribution: str, registry: Registry[object]) -> Itera
     elif len(plugin) > LONGEST:
         yield f"{plugin!r} is too long for a plugin: it has {len(plugin)} signs, and at most {LONGEST} are read at a glance."
     else:
-        others = [info for info in registry.all() if not _is_of(info, distribution)]
-        taken = [info for info in others if normalised(info.name) == normalised(plugin)]
+        taken = [info for info in registry.all() if normalised(info.name) == normalised(plugin)]
         if taken:
             known = ", ".join(registry.names())
             yield (
                 f"there already is {registry.a_noun} called {taken[0].name!r} ({taken[0].origin}). Choose another name for the "
                 f"package, or give the plugin one of its own with --plugin. Taken: {known}."
             )
-
-
-def _is_of(info: PluginInfo, distribution: str) -> bool:
-    return info.distribution is not None and normalised(info.distribution) == distribution

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import builtins
 import json
-import keyword
 import re
 import shutil
 import subprocess
@@ -149,11 +148,11 @@ def _filled(text: str, words: Mapping[str, str]) -> str:
 
 def _class_name(name: str, kind: str, *templates: str) -> str:
     """The name itself, or with the kind behind it where the templates or Python mean something else by it."""
-    known = set(dir(builtins))
+    known = set(dir(builtins))  # None among them
     for template in templates:
         for node in ast.walk(ast.parse(re.sub(r"<<(\w+)>>", r"_\1_", template))):
             if isinstance(node, ast.ImportFrom | ast.Import):
                 known |= {alias.asname or alias.name for alias in node.names}
             elif isinstance(node, ast.ClassDef):
                 known.add(node.name)
-    return f"{name}{CLASS_ENDS[kind]}" if name in known or keyword.iskeyword(name) else name
+    return f"{name}{CLASS_ENDS[kind]}" if name in known else name
