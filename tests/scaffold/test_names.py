@@ -89,14 +89,17 @@ def test_a_name_is_taken_in_its_own_kind_only() -> None:
     assert names_of("gaussian", REGISTRIES["encoders"]).plugin == "gaussian"
 
 
-def test_a_folder_that_only_lies_here_is_no_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "mynoise").mkdir()
+def test_what_only_lies_here_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here" / "drawer").mkdir(parents=True)
+    (tmp_path / "here" / "sketch.py").touch()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.syspath_prepend(str(tmp_path / "here"))
+    assert names_of("drawer", NOISE).module == "drawer"
+    assert names_of("sketch", NOISE).module == "sketch"
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    assert names_of("mynoise", NOISE).module == "mynoise"
-    (tmp_path / "mynoise" / "__init__.py").touch()
-    with pytest.raises(RecipeError, match="is installed"):
-        names_of("mynoise", NOISE)
+    for name in ("drawer", "sketch"):
+        with pytest.raises(RecipeError, match="is installed"):
+            names_of(name, NOISE)
 
 
 @pytest.mark.parametrize(

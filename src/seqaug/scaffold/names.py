@@ -93,17 +93,17 @@ def _module(name: str, module: str) -> Iterator[str]:
 
 
 def _installed_at(module: str) -> str:
-    """Where that module would be imported from, "" where nowhere. A folder that only lies where we stand is no module."""
+    """Where that module would be imported from, "" where nowhere. What only lies where we stand is not installed."""
     try:
         found = find_spec(module)
     except (ImportError, ValueError):  # ValueError: a module that was imported without saying where from
         return "already imported" if module in sys.modules else ""
     if found is None:
         return ""
-    if found.origin is not None:
-        return found.origin
-    here = [Path(place).parent.resolve() == Path.cwd() for place in found.submodule_search_locations or ()]
-    return "" if all(here) else ", ".join(found.submodule_search_locations or ())
+    places = found.submodule_search_locations or [found.origin or module]
+    if all(Path(place).resolve().parent == Path.cwd() for place in places):
+        return ""
+    return found.origin or ", ".join(places)
 
 
 def _distribution(name: str) -> Iterator[str]:
