@@ -73,6 +73,12 @@ def test_a_name_that_cannot_be_had_is_refused_with_the_reason(name: str, why: st
         names_of(name, NOISE)
 
 
+def test_a_module_that_comes_from_no_file_is_not_hidden_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "madeup", ModuleType("madeup"))
+    with pytest.raises(RecipeError, match="already imported"):
+        names_of("madeup", NOISE)
+
+
 def test_the_name_that_is_proposed_can_be_had() -> None:
     with pytest.raises(RecipeError, match="as in my-random"):
         names_of("random", REGISTRIES["position_selectors"])

@@ -96,8 +96,8 @@ def _installed_at(module: str) -> str:
     """Where that module would be imported from, "" where nowhere. What only lies where we stand is not installed."""
     try:
         found = find_spec(module)
-    except (ImportError, ValueError):  # ValueError: a module that was imported without saying where from
-        return "already imported" if module in sys.modules else ""
+    except ValueError:  # made by some program and not read from a file
+        return "already imported"
     if found is None:
         return ""
     places = found.submodule_search_locations or [found.origin or module]
