@@ -493,6 +493,19 @@ for kind in HOSTED:
     plant("leaves every part in its mode", kind, grafted(kind, "PutsToSleep", before=puts_to_sleep(kind)))
 
 
+def seeds_it_anew(kind: str) -> Before:
+    def before(self: Any, *given: Any) -> None:
+        generator = given[0].generator(self) if kind in ("augmenters", "objectives") else given[-1]
+        generator.manual_seed(0)
+
+    return before
+
+
+for kind in STRATEGIES:
+    if kind != "schedules":
+        plant("leaves the seed of its generator alone", kind, grafted(kind, "SeedsItAnew", before=seeds_it_anew(kind)))
+
+
 class IgnoresTheGenerator(SOUND["position_selectors"]):  # type: ignore[misc]
     """A selector that throws dice of its own: the line in a released code that made its positions random."""
 
@@ -586,6 +599,43 @@ class Normalises(Encoder):
 
 
 plant("answers for a sequence the same, whatever stands beside it", "encoders", Normalises)
+
+
+def pads_to_the_longest(self: Any, answer: Tensor, *given: Any) -> Tensor:
+    """Adds the mean over a row of the rectangle that the sequences are padded to, padding included."""
+    layout = given[-1]
+    return answer + layout.repeated(layout.padded(answer).mean(1))
+
+
+def goes_by_the_size(self: Any, answer: Tensor, *given: Any) -> Tensor:
+    return answer / len(answer)
+
+
+class KnowsTheLongest(SOUND["position_selectors"]):  # type: ignore[misc]
+    """A share of the longest sequence, whatever a sequence's own length."""
+
+    def select(self, evidence: Any, generator: Any) -> Tensor:
+        chosen: Tensor = evidence.layout.from_start < evidence.layout.longest // 4
+        return chosen
+
+
+for kind in ("encoders", "denoisers"):
+    plant(
+        "answers for a sequence the same alone as beside longer ones, if it draws nothing",
+        kind,
+        grafted(kind, "PadsToTheLongest", after=pads_to_the_longest),
+    )
+plant(
+    "answers for a sequence the same alone as beside longer ones, if it draws nothing",
+    "heads",
+    grafted("heads", "GoesByTheSize", after=goes_by_the_size),
+)
+plant(
+    "answers for a sequence the same alone as beside longer ones, if it draws nothing",
+    "noise_sources",
+    quiet("noise_sources", lambda self, answer, clean, *_: clean / len(clean)),
+)
+plant("answers for a sequence the same alone as beside longer ones, if it draws nothing", "position_selectors", KnowsTheLongest)
 
 
 def every_other_row_masked(self: Any, answer: tuple[View, ...], step: Any) -> tuple[View, ...]:
@@ -799,6 +849,22 @@ for kind in ("noise_sources", "position_selectors", "negative_samplers", *PARTS)
         "takes memory in proportion to the batch",
         kind,
         a_rectangle(kind, lambda given, kind=kind: len(handed(kind, given)), lambda given, kind=kind: len(handed(kind, given))),
+    )
+
+
+def loops_in_python(kind: str) -> Before:
+    def before(self: Any, *given: Any) -> None:
+        for one in handed(kind, given):
+            one + 1
+
+    return before
+
+
+for kind in (*PARTS, "noise_sources", "position_selectors", "negative_samplers", "augmenters", "objectives", "scorers"):
+    plant(
+        "does as many operations for a large batch as for a small one",
+        kind,
+        grafted(kind, "LoopsInPython", before=loops_in_python(kind)),
     )
 
 

@@ -135,6 +135,20 @@ def test_options_without_a_default_are_filled_in_by_their_type() -> None:
     }
 
 
+class OnWholeRows:
+    """Looks at rows without targets only, and says so."""
+
+    def __call__(self, step: Step, /) -> Tensor:
+        if step.samples.kind != "whole":
+            raise RecipeError('it wants data.samples = "whole".')
+        return step.hidden("clean").square().mean() + step.representation("clean")[:, 0].mean()
+
+
+def test_a_plugin_that_works_on_one_sort_of_rows_only_is_checked_on_that() -> None:
+    outcomes = check_plugin(OnWholeRows, kind="objectives")
+    assert not [one.message for one in outcomes if one.state == "failed"]
+
+
 class Choosy:
     """An option that only its author can choose. strength: whatever."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -44,12 +45,13 @@ Per = Literal["position", "sequence", "whole"]
 class Answer:
     """What a plugin has answered: tensors by name, and whether anybody drew from a generator meanwhile.
 
-    raw: the answer as the plugin gave it, where the tensors are made from it.
+    raw: the answer as the plugin gave it, where the tensors are made from it. left: the states of the generators afterwards.
     """
 
     tensors: Mapping[str, Tensor]
     drew: bool = False
     raw: Any = None
+    left: tuple[Tensor, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,9 @@ class Bench:
     """What a row of an answer belongs to."""
     learns: ClassVar[bool] = False
     """Whether plugins of this kind are parts, which own parameters."""
+    sorts_of_rows: ClassVar[tuple[Kind, ...]] = ("sequences",)
+    """The sorts of training rows that are tried until the plugin works on one; `rows_of` is that."""
+    rows_of: Kind = "sequences"
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -110,7 +115,8 @@ class Bench:
         """The first host in which the plugin works; the first that takes it, where it works in none."""
         refusals: list[SeqaugError] = []
         taken: Host | None = None
-        for name, head in ways_to_place(self.subject):
+        for rows_of, (name, head) in product(self.sorts_of_rows, ways_to_place(self.subject)):
+            self.rows_of = rows_of
             try:
                 host = host_of(self.subject, name, head)
                 situation = self.situation(host=host)
@@ -122,6 +128,7 @@ class Bench:
             except Exception:  # it works wrongly: the checks will say how
                 pass
             return host
+        self.rows_of = self.sorts_of_rows[0]
         if taken is not None:
             return taken
         raise refusals[0]
@@ -208,7 +215,7 @@ class Bench:
         draw = self.generator(situation.placed.device, seed)
         before = draw.get_state()
         tensors = self.answer(situation, draw)
-        return Answer(tensors, not torch.equal(before, draw.get_state()))
+        return Answer(tensors, not torch.equal(before, draw.get_state()), left=(draw.get_state(),))
 
     def generator(self, device: torch.device, seed: int) -> Generator:
         """As a step hands it over: seeded, on the device of the batch."""
@@ -357,6 +364,7 @@ class _Stepping(Bench):
     """What works on the batch of a step: rows of the toy world, in the order of its data."""
 
     per = "whole"
+    sorts_of_rows = ("sequences", "prefixes", "whole")
 
     def situation(
         self,
@@ -369,11 +377,11 @@ class _Stepping(Bench):
         host: Host | None = None,
         init: int = 0,
         rows: Sequence[int] | None = None,
-        rows_of: Kind = "sequences",
+        rows_of: Kind | None = None,
     ) -> Situation:
         """As many rows as lengths; their lengths are those of the data, unless `rows` names them. Parts are in training."""
         usual = super().situation(lengths, size=size, seed=seed, device=device, host=host, init=init)
-        samples = usual.placed.samples(rows_of)
+        samples = usual.placed.samples(rows_of or self.rows_of)
         if rows is None:
             rows = [(seed * len(lengths) + place) % samples.num_rows for place in range(len(lengths))]
         usual.placed.assembly.model.train()
@@ -399,7 +407,7 @@ class _Stepping(Bench):
     def ask(self, situation: Situation, seed: int = 0) -> Answer:
         step, generators = self.step(situation, seed)
         tensors, raw = self.told(situation, step)
-        return Answer(tensors, generators.drew, raw)
+        return Answer(tensors, generators.drew, raw, generators.states)
 
     def step(self, situation: Situation, seed: int = 0) -> tuple[Step, WatchedGenerators]:
         """The step of the situation's batch, and the generators that it hands out."""

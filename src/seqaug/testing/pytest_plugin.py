@@ -64,7 +64,7 @@ def seqaug_generator() -> Generator:
 
 @pytest.fixture
 def seqaug_histories(_seqaug_world: Placed) -> Histories:
-    """The training histories of a toy world of some 50 users and 60 items, lengths from 1 to more than max_length = 12."""
+    """The training histories of a toy world of some 70 users and 300 items, lengths from 1 to more than max_length = 12."""
     return _seqaug_world.histories
 
 

@@ -94,6 +94,11 @@ class WatchedGenerators(Generators):
             self._note(slot)
         return self._drew
 
+    @property
+    def states(self) -> tuple[Tensor, ...]:
+        """Of all that were handed out, as they stand."""
+        return tuple(one.get_state() for one in self._kept.values())
+
     def _note(self, slot: str) -> None:
         before = self._seeded.get(slot)
         if before is not None and not torch.equal(before, self._kept[slot].get_state()):
@@ -102,16 +107,17 @@ class WatchedGenerators(Generators):
 
 class WatchedMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Inside, every tensor that torch makes is weighed. largest: the most numbers one of them has room for, and by which
-    operation; total: of all of them."""
+    operation; operations: how many were done."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.largest = 0
         self.by = ""
-        self.total = 0
+        self.operations = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
+        self.operations += 1
         given = {id(one) for one in _tensors(args)} | {id(one) for one in _tensors(tuple((kwargs or {}).values()))}
         for one in _tensors((made,)):
             if id(one) in given or one.layout is not torch.strided:
@@ -120,7 +126,6 @@ class WatchedMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
             # A view has the room of what it looks at, which was weighed when it was made.
             if one._is_view():
                 continue
-            self.total += size
             if size > self.largest:
                 self.largest, self.by = size, str(func).removeprefix("aten.")
         return made

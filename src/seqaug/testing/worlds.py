@@ -37,7 +37,7 @@ class Size:
     items: int
 
 
-USUAL, FEW, MANY = Size(48, 60), Size(16, 5), Size(96, 2000)
+USUAL, FEW, MANY = Size(48, 300), Size(16, 5), Size(96, 2000)
 
 
 @lru_cache(maxsize=8)

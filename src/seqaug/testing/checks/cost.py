@@ -17,6 +17,7 @@ from ..worlds import MANY, MIXED
 
 __all__ = [
     "answers_on_the_gpu",
+    "does_as_many_operations",
     "never_writes_more_than_histories_by_catalogue",
     "never_writes_positions_by_catalogue",
     "takes_memory_in_proportion",
@@ -25,6 +26,7 @@ __all__ = [
 ON_SEQUENCES = tuple(kind for kind in REGISTRIES if kind != "schedules")
 ON_THE_CATALOGUE = ("noise_sources", "position_selectors", "negative_samplers", "augmenters", "objectives")
 STANDING = ("noise_sources", "position_selectors", "negative_samplers", "encoders", "denoisers", "heads")
+WITHOUT_LOOPS = (*STANDING, "augmenters", "objectives", "scorers")
 
 
 @contextmanager
@@ -85,6 +87,20 @@ def takes_memory_in_proportion(bench: Bench) -> None:
     every position of the batch is held against every other."""
     one, two = (_largest(bench, bench.situation(MIXED * many)).largest for many in (16, 32))
     require(two <= 3 * max(one, 1), f"the largest tensor grows from {one:,} to {two:,} numbers.")
+
+
+@check("does as many operations for a large batch as for a small one", *WITHOUT_LOOPS)
+def does_as_many_operations(bench: Bench) -> None:
+    """Twice as many sequences of the same lengths: torch is called about as often. A loop over sequences or positions in Python
+    makes a step of thousands of positions take seconds."""
+    one, two = bench.situation(MIXED * 8), bench.situation(MIXED * 16)
+    counts = []
+    for situation in (one, two):
+        with WatchedMemory() as watched:
+            bench.ask(situation)
+        counts.append(watched.operations)
+    few, many = counts
+    require(many <= 1.3 * few + 20, f"{few} operations for {8 * len(MIXED)} sequences, and {many} for twice as many.")
 
 
 @check("answers on the GPU as on the CPU", *ON_SEQUENCES)

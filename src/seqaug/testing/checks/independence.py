@@ -14,6 +14,7 @@ from ..check import check, not_asked, require
 from ..worlds import MIXED
 
 __all__ = [
+    "answers_alone_as_among_others",
     "does_not_depend_on_others",
     "does_not_mind_the_order",
     "does_not_mind_the_order_of_rows",
@@ -63,14 +64,31 @@ def does_not_depend_on_others(bench: Bench) -> None:
 def does_not_mind_the_order(bench: Bench) -> None:
     """The sequences in another order: each gets the same answer. Who draws is left out, because a generator gives its numbers
     in order."""
-    situation = bench.situation()
-    usual = bench.ask(situation)
-    if usual.drew:
-        not_asked("it draws, and a generator gives its numbers in order")
+    situation, usual = _without_draws(bench)
     scene, places = situation.scene.reordered(ORDER)
     other = bench.ask(bench.with_scene(bench.situation(), scene))
     for name, tensor in usual.tensors.items():
         require(_close(tensor[places], other.tensors[name]), f"{name} of a sequence depends on where it stands in the batch.")
+
+
+@check("answers for a sequence the same alone as beside longer ones, if it draws nothing", *STANDING)
+def answers_alone_as_among_others(bench: Bench) -> None:
+    """Each sequence by itself: the same answer as in the batch. Where short sequences are padded up to the longest, this is
+    where the padding shows."""
+    situation, usual = _without_draws(bench)
+    for row, length in enumerate(situation.layout.counts):
+        scene, places = situation.scene.reordered((row,))
+        alone = bench.ask(bench.with_scene(bench.situation(), scene))
+        for name, tensor in usual.tensors.items():
+            require(_close(tensor[places], alone.tensors[name]), f"{name} of a sequence of {length} is another one alone.")
+
+
+def _without_draws(bench: Bench) -> tuple[Situation, Answer]:
+    situation = bench.situation()
+    usual = bench.ask(situation)
+    if usual.drew:
+        not_asked("it draws, and a generator gives its numbers in order")
+    return situation, usual
 
 
 @check("does not mind the order of the rows, if nothing is drawn", "augmenters", "objectives")

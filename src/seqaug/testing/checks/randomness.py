@@ -19,6 +19,7 @@ __all__ = [
     "draws_from_its_generator_only",
     "draws_nothing_in_evaluation",
     "leaves_parts_in_their_mode",
+    "leaves_the_seed_alone",
     "same",
 ]
 
@@ -64,6 +65,16 @@ def draws_from_its_generator_only(bench: Bench) -> None:
     """The plugin is asked under two settings of the global seeds of torch, numpy and Python: its answer is the same, and it
     leaves the global random state as it was. Otherwise exchanging one plugin would change what every other draws."""
     _same_under_other_seeds(bench, bench.situation())
+
+
+@check("leaves the seed of its generator alone", *(kind for kind in STRATEGIES if kind != "schedules"))
+def leaves_the_seed_alone(bench: Bench) -> None:
+    """Under two seeds the generator stands at two places afterwards: whoever calls `manual_seed` on it makes every batch, every
+    epoch and every seed of an experiment draw the same."""
+    situation = bench.situation()
+    one, two = bench.ask(situation, seed=1), bench.ask(situation, seed=2)
+    stuck = any(torch.equal(first, second) for first, second in zip(one.left, two.left, strict=True))
+    require(not stuck, "after two different seeds a generator stands at the same place: it was seeded anew.")
 
 
 @check("draws nothing when it is not training", *PARTS)
