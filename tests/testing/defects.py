@@ -462,6 +462,15 @@ def moves_in_place(kind: str) -> Before:
     return before
 
 
+def masks_the_views_of_others(self: Any, step: Any) -> None:
+    view = step.view("edited.first")
+    view.items.fill_(step.model.items.mask_id)
+
+
+for kind in ("augmenters", "objectives"):
+    plant("changes no view that others look at, too", kind, grafted(kind, "MasksOthersViews", before=masks_the_views_of_others))
+
+
 def puts_to_sleep(kind: str) -> Before:
     def before(self: Any, *given: Any) -> None:
         model = given[0].model if kind in ("augmenters", "objectives") else given[0]
@@ -803,7 +812,9 @@ plant(
 plant(
     "learns from rows of one item without a NaN",
     "objectives",
-    grafted("objectives", "Deviates", after=lambda self, answer, step: answer + 0 * step.hidden().std(0).sum()),
+    grafted(
+        "objectives", "Deviates", after=lambda self, answer, step: answer + 0 * step.hidden().var(0, correction=0).sqrt().sum()
+    ),
 )
 plant(
     "gives views whose vectors have finite gradients",

@@ -240,6 +240,8 @@ class Bench:
         if situation.batch is not None:
             batch = situation.batch
             found |= {f"batch.{name}": getattr(batch, name) for name in ("rows", "users", "items", "targets")}
+        if situation.samples is not None:
+            found["samples.popularity"] = situation.samples.popularity
         return found
 
     def evidence(self, situation: Situation, **what: bool) -> Evidence:

@@ -127,7 +127,9 @@ def _facts(one: _Asked, outcomes: tuple[Outcome, ...]) -> dict[str, Any]:
         **facts(one.info),
         "options": dict(one.subject.options),
         **_counted(outcomes),
-        "checks": [{"name": each.check.name, "state": each.state, "message": each.message} for each in outcomes],
+        "checks": [
+            {"name": each.check.name, "state": each.state, "message": each.message, "why": each.check.why} for each in outcomes
+        ],
     }
 
 

@@ -8,6 +8,7 @@ from torch import Generator
 from ...core.registries import REGISTRIES
 from ..bench import Answer, Bench, Situation
 from ..check import check, require
+from ..hosts import VIEWS
 from ..watching import RandomState, changed, copies, other_global_seeds
 
 __all__ = [
@@ -123,6 +124,25 @@ def changes_no_input(bench: Bench) -> None:
     watched = bench.watched(situation)
     before = copies(watched)
     bench.ask(situation)
+    now = changed(watched, before)
+    require(not now, f"it changes {', '.join(now)} in place.")
+
+
+@check("changes no view that others look at, too", "augmenters", "objectives")
+def changes_no_view(bench: Bench) -> None:
+    """The views of the host's own augmenters are made first; after the plugin was asked in the same step, their items, edits and
+    vectors hold the same numbers: a view is made once and read by everybody."""
+    situation = bench.situation()
+    step, _ = bench.step(situation)  # type: ignore[attr-defined]
+    views = {name: step.view(name) for name in ("clean", *VIEWS)}
+    watched = {
+        f"{name}.{part}": tensor
+        for name, view in views.items()
+        for part in ("items", "edited", "embedded", "representation")
+        if (tensor := getattr(view, part)) is not None
+    }
+    before = copies(watched)
+    bench.told(situation, step)  # type: ignore[attr-defined]
     now = changed(watched, before)
     require(not now, f"it changes {', '.join(now)} in place.")
 
