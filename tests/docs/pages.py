@@ -5,6 +5,7 @@ What a page has executed stands below a comment that the reader does not see:
     <!-- run -->           the bash or python block below runs and succeeds
     <!-- fails with 5 -->  the bash block below ends with that exit code
     <!-- file NAME -->     the block below is the file NAME for the blocks after it
+    <!-- says -->          the lines below are among what the block before it printed; blanks do not count, "..." is anything
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ PAGES = tuple(
     sorted([*(ROOT / "docs").rglob("*.md"), *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"))])
 )
 
-DIRECTIVE = re.compile(r"<!--\s*(run|file|fails with)\s*(\S*)\s*-->")
+DIRECTIVE = re.compile(r"<!--\s*(run|file|fails with|says)\s*(\S*)\s*-->")
 
 
 @dataclass(frozen=True)
 class Block:
-    """One executed block. kind: "run", "file" or "fails with"; argument: the file's name or the exit code."""
+    """One executed block. kind: "run", "file", "fails with" or "says"; argument: the file's name or the exit code."""
 
     line: int
     kind: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -23,15 +24,33 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     folder = tmp_path / "page"
     folder.mkdir()
     environment = surroundings(tmp_path)
+    said = ""
     for block in blocks(page):
         if block.kind == "file":
             (folder / block.argument).write_text(block.text, encoding="utf-8")
+            continue
+        if block.kind == "says":
+            missing = [line for line in block.text.splitlines() if not says(said, line)]
+            assert not missing, f"{name_of(page)}:{block.line}: {missing} is not in\n{said}"
             continue
         done = execute(block, folder, environment)
         expected = int(block.argument) if block.kind == "fails with" else 0
         assert done.returncode == expected, (
             f"{name_of(page)}:{block.line} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
         )
+        said = done.stdout + done.stderr
+
+
+def says(printed: str, line: str) -> bool:
+    """Whether a line of a page is among what was printed."""
+    wanted = ".*".join(re.escape(" ".join(part.split())) for part in line.split("..."))
+    return any(re.search(wanted, " ".join(one.split())) for one in printed.splitlines())
+
+
+def test_a_quotation_is_found_whatever_its_blanks_and_a_wrong_one_is_not() -> None:
+    printed = "one check    failed   it said this\nanother one  passed"
+    assert says(printed, "check failed it said") and says(printed, "one ... passed")
+    assert not says(printed, "check passed") and not says(printed, "one ... this and passed")
 
 
 def test_the_readme_and_the_pages_that_teach_have_executed_blocks() -> None:
