@@ -15,8 +15,9 @@ KINDS = tuple(REGISTRIES)
 MAIN = ("encoders", "noise_sources", "position_selectors", "negative_samplers")
 
 
-def name_for(kind: str) -> str:
-    return f"my-{kind.replace('_', '-').removesuffix('s')}"
+def name_for(kind: str, first: str) -> str:
+    """One for each test: what is installed already is refused."""
+    return f"{first}-{kind.replace('_', '-').removesuffix('s')}"
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +25,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environmen
     yield Environment(tmp_path_factory.mktemp("environment") / "venv")
 
 
-def written(environment: Environment, folder: Path, kind: str, name: str | None = None) -> Path:
+def written(environment: Environment, folder: Path, kind: str, first: str) -> Path:
     """The folder of a new package."""
-    name = name or name_for(kind)
+    name = name_for(kind, first)
     environment.fine(f"seqaug plugins new {name} --kind {kind} --author Ann", folder)
     return folder / name
 
@@ -35,7 +36,7 @@ def written(environment: Environment, folder: Path, kind: str, name: str | None 
 
 
 def test_packages_of_the_four_main_kinds_pass_their_own_checks_unedited(environment: Environment, tmp_path: Path) -> None:
-    folders = [written(environment, tmp_path, kind) for kind in MAIN]
+    folders = [written(environment, tmp_path, kind, "my") for kind in MAIN]
     names = " ".join(folder.name for folder in folders)
     before = {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
 
@@ -69,7 +70,7 @@ for words in {asked}:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_the_readme_says_works_line_by_line(kind: str, environment: Environment, tmp_path: Path) -> None:
-    folder = written(environment, tmp_path, kind)
+    folder = written(environment, tmp_path, kind, "your")
     lines = blocks_of((folder / "README.md").read_text(encoding="utf-8"))
     assert {line.split()[0] for line in lines} == {"pip", "seqaug", "pytest", "ruff", "mypy"}
     for line in lines:
@@ -77,7 +78,7 @@ def test_what_the_readme_says_works_line_by_line(kind: str, environment: Environ
         is_training = line.startswith(("seqaug run ", "seqaug ablate "))
         shown = environment.fine(f"{line} --dry-run" if is_training else line, folder)
         if is_training:
-            assert name_for(kind) in shown or kind == "rewriters"
+            assert folder.name in shown or kind == "rewriters"
 
 
 # kind -> what a slip of the pen makes of the plugin
@@ -99,7 +100,7 @@ SLIPS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_its_own_test_finds_a_slip_of_the_pen(kind: str, environment: Environment, tmp_path: Path) -> None:
-    folder = written(environment, tmp_path, kind)
+    folder = written(environment, tmp_path, kind, "slip")
     environment.fine("pip install -e .", folder)
     (module,) = (folder / "src").glob("*/__init__.py")
     right, wrong = SLIPS[kind]

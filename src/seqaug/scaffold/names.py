@@ -79,7 +79,7 @@ def _spelling(name: str) -> Iterator[str]:
 
 
 def _module(name: str, module: str) -> Iterator[str]:
-    another = f"Choose another name, as in my-{name.lower()}."
+    another = f"Choose another name, as in {name}-2." if name.startswith("my-") else f"Choose another name, as in my-{name}."
     if keyword.iskeyword(module):
         yield f"{name!r} would have to be imported as {module!r}, which is a word of Python's own. {another}"
     elif module in sys.stdlib_module_names:
