@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ...core.names import ViewName
 from ...core.registries import REGISTRIES
 from ...errors import RecipeError, SeqaugError
 from ..bench import Answer, Bench, finite, shaped
@@ -281,19 +282,36 @@ def names_its_views(bench: Bench) -> None:
 
 @check("marks every position that it has edited", "augmenters")
 def marks_what_it_edited(bench: Bench) -> None:
-    """In views that have the positions of the batch, an item that is not the batch's stands at a position marked `edited`:
-    previews and objectives go by the mark."""
+    """In views that have the positions of the batch, an item that is neither the batch's nor that of a view which it was told to
+    read stands at a position marked `edited`: previews and objectives go by the mark."""
     asked = False
     for seed in range(3):
         situation = bench.situation(seed=seed)
         assert situation.batch is not None
-        for name, view in bench.ask(situation, seed).raw.items():
-            if view.layout.counts == situation.batch.layout.counts:
+        step, _ = bench.step(situation, seed)  # type: ignore[attr-defined]
+        _, views = bench.told(situation, step)  # type: ignore[attr-defined]
+        counts = situation.batch.layout.counts
+        read = [one for one in map(step.view, ("clean", *_views_read(bench))) if one.layout.counts == counts]
+        for name, view in views.items():
+            if view.layout.counts == counts:
                 asked = True
-                silent = (view.items != situation.batch.items) & ~view.edited
+                silent = ~view.edited
+                for one in read:
+                    silent = silent & (view.items != one.items)
                 require(not bool(silent.any()), f"{name!r} differs at {int(silent.sum())} positions that are not marked.")
     if not asked:
         not_asked("its views have other positions than the batch")
+
+
+def _views_read(bench: Bench) -> list[str]:
+    """The views that options of the plugin name."""
+    found: list[str] = []
+    for option in bench.host.chosen.signature.options.values():
+        given = bench.host.resolved.get(option.name)
+        if option.name_type is ViewName and given is not None:
+            nested = [given] if isinstance(given, str) else given
+            found += [one for each in nested for one in ([each] if isinstance(each, str) else each)]
+    return found
 
 
 @check("keeps its views within max_length", "augmenters")

@@ -130,8 +130,8 @@ def changes_no_input(bench: Bench) -> None:
 
 @check("changes no view that others look at, too", "augmenters", "objectives")
 def changes_no_view(bench: Bench) -> None:
-    """The views of the host's own augmenters are made first; after the plugin was asked in the same step, their items, edits and
-    vectors hold the same numbers: a view is made once and read by everybody."""
+    """The views of the host's own augmenters are made first; after the plugin was asked in the same step, their items, edits
+    and vectors hold the same numbers: a view is made once and read by everybody."""
     situation = bench.situation()
     step, _ = bench.step(situation)  # type: ignore[attr-defined]
     views = {name: step.view(name) for name in ("clean", *VIEWS)}
