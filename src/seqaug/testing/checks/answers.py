@@ -282,8 +282,8 @@ def names_its_views(bench: Bench) -> None:
 
 @check("marks every position that it has edited", "augmenters")
 def marks_what_it_edited(bench: Bench) -> None:
-    """In views that have the positions of the batch, an item that is neither the batch's nor that of a view which it was told to
-    read stands at a position marked `edited`: previews and objectives go by the mark."""
+    """In views that have the positions of the batch, an item that is neither the batch's nor that of a view which it was told
+    to read stands at a position marked `edited`: previews and objectives go by the mark."""
     asked = False
     for seed in range(3):
         situation = bench.situation(seed=seed)
