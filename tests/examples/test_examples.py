@@ -53,10 +53,16 @@ def commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", ["README.md", "own_data/README.md"])
 def test_the_commands_of_a_page_work_one_after_the_other(page: str, folder: Path, environment: dict[str, str]) -> None:
-    blocks = commands(EXAMPLES / page)
-    assert blocks
+    blocks = [block for block in commands(EXAMPLES / page) if not block.startswith("python examples/")]
+    assert len(blocks) >= 2
     for block in blocks:
         succeeds(["bash", "-euo", "pipefail", "-c", block], folder, environment)
+
+
+def of_the_index(script: str) -> list[str]:
+    """The command of the index that starts a script; the tests of the scripts run these."""
+    (found,) = (line for block in commands(EXAMPLES / "README.md") for line in block.splitlines() if f"/{script}" in line)
+    return found.split()
 
 
 def test_every_example_has_a_row_in_the_index() -> None:
@@ -68,11 +74,10 @@ def test_every_example_has_a_row_in_the_index() -> None:
 def test_the_library_takes_fifteen_lines_and_gives_the_numbers_of_the_command(
     folder: Path, environment: dict[str, str]
 ) -> None:
-    script = EXAMPLES / "library.py"
-    tree = ast.parse(script.read_text(encoding="utf-8"))
+    tree = ast.parse((EXAMPLES / "library.py").read_text(encoding="utf-8"))
     code = [line for line in ast.unparse(ast.Module(tree.body[1:], [])).splitlines() if line.strip()]
     assert len(code) == 15
-    printed = succeeds([sys.executable, str(script), "1"], folder, environment).splitlines()
+    printed = succeeds(of_the_index("library.py"), folder, environment).splitlines()
     assert printed[0].startswith("epoch 1: NDCG@10 on validation 0.")
     shown = ast.literal_eval(printed[-1].removeprefix("test: "))
     ran = json.loads(succeeds(["seqaug", "run", "sasrec", "--epochs", "1", "--json", "-q"], folder, environment))
@@ -82,7 +87,7 @@ def test_the_library_takes_fifteen_lines_and_gives_the_numbers_of_the_command(
 def test_a_plugin_in_a_script_is_recorded_in_its_runs_and_compared_over_seeds(
     folder: Path, environment: dict[str, str]
 ) -> None:
-    printed = succeeds([sys.executable, str(EXAMPLES / "plugin_in_a_script.py"), "1", "2"], folder, environment)
+    printed = succeeds(of_the_index("plugin_in_a_script.py"), folder, environment)
     assert re.search(r"simdiffrec, gaussian: NDCG@10 0\.\d+ \(the reference\)", printed)
     assert re.search(r"simdiffrec, popular: NDCG@10 0\.\d+ \([+-]0\.\d+, (better|worse|not distinguishable)\)", printed)
     used = [json.loads(path.read_text())["plugins"] for path in folder.glob("runs/*/environment.json")]
@@ -115,6 +120,14 @@ def test_with_both_ideas_taken_out_the_new_recipe_is_cadirec_digit_for_digit(tmp
     published, whole, *without = ranked("cadirec"), ranked(recipe), *(ranked(recipe, name) for name in ablations)
     assert ablations[-1] == "w/o both" and without[-1] == published
     assert len({tuple(one.values()) for one in (whole, *without)}) == len(ablations) + 1, "each idea changes something"
+
+
+def test_the_new_recipe_is_ablated_by_its_own_ablations(folder: Path, environment: dict[str, str]) -> None:
+    (folder / "toy.txt").write_text("".join(" ".join([user, *items]) + "\n" for user, items in toy_world(30, 40, 8)))
+    small = ["-s", "data.max_length=5", "-s", "items.dim=8", "-s", "encoders.main.inner=8"]
+    words = ["examples/cadirec_least_confident.toml", "--data", "toy.txt", "--seeds", "1", "--epochs", "1", *small, "--json"]
+    table = json.loads(succeeds(["seqaug", "ablate", *words], folder, environment))
+    assert table["table"]["methods"] == ["w/o mixture", "w/o least_confidence", "w/o both", "cadirec_least_confident"]
 
 
 def test_every_value_of_the_new_recipe_says_where_it_comes_from_and_those_of_cadirec_are_cadirecs() -> None:
