@@ -80,6 +80,15 @@ def test_every_plugin_of_a_file_is_checked_and_one_failure_is_exit_code_5(seqaug
     assert "hold the same numbers afterwards" in done.stderr
 
 
+def test_what_a_plugin_prints_is_no_result(seqaug: Seqaug, tmp_path: Path) -> None:
+    (tmp_path / "chatty.py").write_text(
+        SOUND.replace("quiet", "chatty").replace("        return", "        print('here I am')\n        return"),
+        encoding="utf-8",
+    )
+    done = seqaug("chatty.py")
+    assert done.exit_code == 0 and "here I am" in done.stderr and "here I am" not in done.stdout
+
+
 def test_a_sound_file_is_exit_code_0_and_a_kind_it_does_not_mark_is_2(seqaug: Seqaug) -> None:
     assert seqaug("quiet.py").exit_code == 0
     other = seqaug("quiet.py", "--kind", "encoders")

@@ -462,6 +462,22 @@ def moves_in_place(kind: str) -> Before:
     return before
 
 
+def turns_gradients_off(self: Any, answer: Any, *_: Any) -> Any:
+    torch.set_grad_enabled(False)
+    return answer
+
+
+def likes_precision(self: Any, answer: Any, *_: Any) -> Any:
+    torch.set_default_dtype(torch.float64)
+    return answer
+
+
+for kind in ALL:
+    under_no_grad = kind in ("scorers", "rewriters")  # where gradients are off anyway, and put back by whoever turned them off
+    after = likes_precision if under_no_grad else turns_gradients_off
+    plant("leaves torch's settings as they were", kind, grafted(kind, "ChangesSettings", after=after))
+
+
 def masks_the_views_of_others(self: Any, step: Any) -> None:
     view = step.view("edited.first")
     view.items.fill_(step.model.items.mask_id)

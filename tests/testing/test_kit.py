@@ -187,6 +187,20 @@ def test_a_stranger_who_shares_a_name_with_the_kits_own_plugins_disturbs_nobody(
             registry.forget(__name__)
 
 
+class Exits:
+    """Ends the process when it is asked."""
+
+    def draw(self, clean: Tensor, items: Tensor, table: ItemTable, generator: Generator) -> Tensor:
+        torch.set_grad_enabled(False)
+        raise SystemExit(3)
+
+
+def test_a_plugin_that_ends_the_process_or_changes_torch_ends_and_changes_nothing() -> None:
+    outcomes = check_plugin(Exits, kind="noise_sources")
+    assert "it raises SystemExit: 3" in next(one.message for one in outcomes if one.check.name.startswith("answers in"))
+    assert torch.is_grad_enabled()
+
+
 # ---- as cases of a test ----
 
 

@@ -125,7 +125,7 @@ class Bench:
             except (RecipeError, PluginError) as error:
                 refusals.append(error)
                 continue
-            except Exception:  # it works wrongly: the checks will say how
+            except (Exception, SystemExit):  # it works wrongly: the checks will say how
                 pass
             return host
         self.rows_of = self.sorts_of_rows[0]

@@ -37,12 +37,13 @@ def check_plugin(
 
 
 def outcome_of(check: Check, subject: Subject) -> Outcome:
-    """One check, run. Leaves the global random state of torch, numpy and Python as it was."""
+    """One check, run. Leaves torch's settings, and the global random state of torch, numpy and Python, as they were."""
     from .bench import bench_of
-    from .watching import random_state_kept
+    from .watching import random_state_kept, settings_kept
 
-    with random_state_kept():
+    with random_state_kept(), settings_kept():
         bench = bench_of(subject)
+    with random_state_kept(), settings_kept():
         if check.needs_plugin and bench.obstacle is not None:
             return Outcome(check, "skipped", "it cannot be made; another check says why")
         try:
@@ -53,6 +54,6 @@ def outcome_of(check: Check, subject: Subject) -> Outcome:
             return Outcome(check, "failed", str(finding), finding.__cause__)
         except SeqaugError as error:
             return Outcome(check, "failed", f"it refuses: {error}", error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return Outcome(check, "failed", in_words(error), error)
     return Outcome(check, "passed")

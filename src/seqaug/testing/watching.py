@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,14 @@ from ..core.seeds import Generators, seeded
 
 __all__ = [
     "RandomState",
+    "Settings",
     "WatchedGenerators",
     "WatchedMemory",
     "changed",
     "copies",
     "other_global_seeds",
     "random_state_kept",
+    "settings_kept",
 ]
 
 
@@ -61,6 +63,52 @@ def random_state_kept() -> Iterator[None]:
         yield
     finally:
         before.put_back()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What torch's whole process shares, and a plugin has no business with."""
+
+    gradients: bool
+    default_dtype: torch.dtype
+    threads: int
+    deterministic: bool
+    matmul_precision: str
+
+    @classmethod
+    def now(cls) -> Settings:
+        """As they stand."""
+        return cls(
+            torch.is_grad_enabled(),
+            torch.get_default_dtype(),
+            torch.get_num_threads(),
+            torch.are_deterministic_algorithms_enabled(),
+            torch.get_float32_matmul_precision(),
+        )
+
+    def put_back(self) -> None:
+        """Make them so again."""
+        torch.set_grad_enabled(self.gradients)
+        torch.set_default_dtype(self.default_dtype)
+        torch.set_num_threads(self.threads)
+        torch.use_deterministic_algorithms(self.deterministic)
+        torch.set_float32_matmul_precision(self.matmul_precision)
+
+    def differs(self, other: Settings) -> list[str]:
+        """The settings that are not the same, with both values."""
+        pairs = ((one.name, getattr(self, one.name), getattr(other, one.name)) for one in fields(self))
+        return [f"{name.replace('_', ' ')} from {before} to {after}" for name, before, after in pairs if before != after]
+
+
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """Whatever happens inside, torch's settings are the same after."""
+    before = Settings.now()
+    try:
+        yield
+    finally:
+        if Settings.now() != before:
+            before.put_back()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,8 @@ def check(ctx: click.Context, /, output: Output, plugin: str, kind: str | None) 
     from ...testing import check_plugin
 
     torch.set_num_threads(1)  # hundreds of tiny steps, which threads only slow down
-    found = [(one, check_plugin(one.subject)) for one in asked]
+    with redirect_stdout(sys.stderr):  # what a plugin prints is no result
+        found = [(one, check_plugin(one.subject)) for one in asked]
     failed = any(outcome.state == "failed" for _, outcomes in found for outcome in outcomes)
     if not output.document({"fine": not failed, "plugins": [_facts(one, outcomes) for one, outcomes in found]}):
         for place, (one, outcomes) in enumerate(found):

@@ -65,7 +65,7 @@ def copes_with_edges(bench: Bench) -> None:
             problems = bench.problems(situation, bench.ask(situation))
         except SeqaugError:
             continue
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Finding(f"with {what} {in_words(error)}") from error
         wrong += [f"{what}: {problem}" for problem in problems]
     require(not wrong, "; ".join(wrong))

@@ -9,17 +9,19 @@ from ...core.registries import REGISTRIES
 from ..bench import Answer, Bench, Situation
 from ..check import check, require
 from ..hosts import VIEWS
-from ..watching import RandomState, changed, copies, other_global_seeds
+from ..watching import RandomState, Settings, changed, copies, other_global_seeds
 
 __all__ = [
     "answers_the_same_anew",
     "answers_the_same_twice",
     "begins_an_epoch_anew",
     "changes_no_input",
+    "changes_no_view",
     "draws_dropout_from_torch",
     "draws_from_its_generator_only",
     "draws_nothing_in_evaluation",
     "leaves_parts_in_their_mode",
+    "leaves_settings",
     "leaves_the_seed_alone",
     "same",
 ]
@@ -126,6 +128,16 @@ def changes_no_input(bench: Bench) -> None:
     bench.ask(situation)
     now = changed(watched, before)
     require(not now, f"it changes {', '.join(now)} in place.")
+
+
+@check("leaves torch's settings as they were", *ALL)
+def leaves_settings(bench: Bench) -> None:
+    """Whether gradients are on, the default dtype, the number of threads, deterministic algorithms and the precision of
+    products belong to the whole process: what a plugin needs of them it sets for itself, in a `with`."""
+    before = Settings.now()
+    bench.ask(bench.situation())
+    now = before.differs(Settings.now())
+    require(not now, f"it changes {', '.join(now)}.")
 
 
 @check("changes no view that others look at, too", "augmenters", "objectives")
