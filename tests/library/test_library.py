@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from seqaug import library
 from seqaug.data.synthetic import toy_world
@@ -74,9 +75,25 @@ def test_changes_reach_paths_handles_and_plugins_with_options_and_say_who_made_t
     assert plan.origins["items.dim"] == library.ORIGIN
 
 
-def test_an_ablation_is_taken_by_its_name() -> None:
+def test_an_ablation_is_taken_by_its_name(toy: Path, tmp_path: Path) -> None:
     plan = library.plan_of("simdiffrec", ablation="w/o k_noise")
     assert plan.values["diffusions"]["main"]["noise"]["use"] == "gaussian"
+    recipe = tmp_path / "popular.toml"
+    recipe.write_text('name = "popular"\n[scorer]\nuse = "popularity"\n[ablations]\nknn = { scorer = "item_knn" }\n')
+    known, without = (library.run(recipe, toy, ablation=one, out=tmp_path / str(one)) for one in ("knn", None))
+    used = [json.loads((one.folder / "environment.json").read_text())["plugins"]["scorer"]["name"] for one in (known, without)]
+    assert used == ["item_knn", "popularity"]
+
+
+def test_threads_and_device_are_those_that_are_asked_for(toy: Path, tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        found = library.run("popularity", toy, device="cpu", threads=1, out=tmp_path / "run")
+    finally:
+        torch.set_num_threads(before)
+    assert (found.metrics["threads"], found.metrics["device"]) == (1, "cpu")
+    with pytest.raises(RecipeError, match="not a device"):
+        library.run("popularity", toy, device="abacus", out=tmp_path / "other")
 
 
 def test_what_is_wrong_is_an_error_in_words(toy: Path) -> None:
