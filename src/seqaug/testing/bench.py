@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -37,8 +37,6 @@ __all__ = ["KINDS", "Answer", "Bench", "Situation", "bench_of", "finite", "shape
 
 COUNT = 3
 """Negatives per position that samplers are asked for."""
-
-Per = Literal["position", "sequence", "whole"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +89,6 @@ class Bench:
     departure: how its class departs from its interface. obstacle: why it cannot be made and placed; None where it can.
     """
 
-    per: ClassVar[Per] = "position"
-    """What a row of an answer belongs to."""
     learns: ClassVar[bool] = False
     """Whether plugins of this kind are parts, which own parameters."""
     sorts_of_rows: ClassVar[tuple[Kind, ...]] = ("sequences",)
@@ -144,11 +140,6 @@ class Bench:
         return self.subject.kind
 
     # ---- what it is shown ----
-
-    @property
-    def span(self) -> int | None:
-        """The one length that it takes, where it takes no other."""
-        return SPAN if self._spans(self.host) else None
 
     def _spans(self, host: Host) -> bool:
         return host.name == "generating" and "span" in host.chosen.signature.given
@@ -347,8 +338,6 @@ class _Heads(_Parts):
 
 
 class _Schedules(Bench):
-    per = "whole"
-
     def answer(self, situation: Situation, draw: Generator) -> Mapping[str, Tensor]:
         signal, noise = situation.plugin.coefficients()
         return {"signal": signal, "noise": noise}
@@ -365,7 +354,6 @@ class _Schedules(Bench):
 class _Stepping(Bench):
     """What works on the batch of a step: rows of the toy world, in the order of its data."""
 
-    per = "whole"
     sorts_of_rows = ("sequences", "prefixes", "whole")
 
     def situation(
@@ -480,8 +468,6 @@ class _Objectives(_Stepping):
 
 
 class _Scorers(Bench):
-    per = "sequence"
-
     def answer(self, situation: Situation, draw: Generator) -> Mapping[str, Tensor]:
         scores = self.scores(situation, draw)
         ids, values = scores.top(min(5, scores.num_items))
@@ -514,8 +500,6 @@ class _Scorers(Bench):
 
 
 class _Rewriters(Bench):
-    per = "sequence"
-
     @torch.no_grad()
     def answer(self, situation: Situation, draw: Generator) -> Mapping[str, Tensor]:
         placed = situation.placed
