@@ -88,10 +88,10 @@ def test_an_ablation_is_taken_by_its_name(toy: Path, tmp_path: Path) -> None:
 def test_threads_and_device_are_those_that_are_asked_for(toy: Path, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     try:
-        found = library.run("popularity", toy, device="cpu", threads=1, out=tmp_path / "run")
+        found = library.run("popularity", toy, device="cpu", threads=2, out=tmp_path / "run")
     finally:
         torch.set_num_threads(before)
-    assert (found.metrics["threads"], found.metrics["device"]) == (1, "cpu")
+    assert (found.metrics["threads"], found.metrics["device"]) == (2, "cpu")
     with pytest.raises(RecipeError, match="not a device"):
         library.run("popularity", toy, device="abacus", out=tmp_path / "other")
 
