@@ -97,7 +97,7 @@ def committed_files() -> tuple[Path, ...]:
         ).stdout
         paths = [ROOT / name for name in listed.split("\0") if name]
     else:
-        paths = [path for path in ROOT.rglob("*") if not {".venv", "runs", "build", "site"} & set(path.parts)]
+        paths = [path for path in ROOT.rglob("*") if not {".venv", ".venv-plugins", "runs", "build", "site"} & set(path.parts)]
     return tuple(sorted(path for path in paths if path.is_file()))
 
 
