@@ -229,16 +229,24 @@ def test_the_doctor_finds_what_is_broken_and_notes_what_is_disabled(seqaug: Seqa
 def test_a_plugin_that_prints_does_not_spoil_the_one_document(process: Callable[..., Any], site: Path) -> None:
     """At import, when it is made, and when it is used; from Python and from a child process."""
     code = (
-        "import os\nprint('loud at import')\nos.system('echo loud in a child')\n"
+        "import os, sys\nprint('loud at import')\nos.system('echo loud in a child')\n"
         "class Pink:\n    def __init__(self):\n        print('loud when made')\n"
-        f"{DRAW.replace('return', 'print(chr(108) + chr(111) + chr(117) + chr(100), 1); return')}"
+        + DRAW.replace(
+            "return",
+            "print('loud when used'); sys.__stdout__.write('loud past redirection\\n'); "
+            "os.system('echo loud in a child when used'); return",
+        )
     )
     put(site, "stranger-loud", code)
-    done = process("check", "simdiffrec", "--noise", "pink", "--json", *TINY)
+    used = ("loud when used", "loud past redirection", "loud in a child when used")
+    done = process("check", "simdiffrec", "--noise", "pink", "--json", *TINY, PYTHONUNBUFFERED="")
     assert done.returncode == 0, done.stderr
     assert document(done)["fine"] is True
-    for said in ("loud at import", "loud in a child", "loud when made", "loud 1"):
+    for said in ("loud at import", "loud in a child", "loud when made", *used):
         assert said in done.stderr
+    checked = process("plugins", "check", "pink", "--kind", "noise_sources")
+    assert "loud" not in checked.stdout.replace("stranger-loud", "").replace("stranger_loud", "")
+    assert all(said in checked.stderr for said in used)
     refused = process("run", "--noise", "pink:k=1", "--json", *TINY)
     assert document(refused)["error"]["exit_code"] == refused.returncode == 2
 

@@ -65,7 +65,7 @@ SHARED = {
         torch.get_float32_matmul_precision,
     ),
     "the working folder": (lambda: os.chdir("/"), os.getcwd),
-    "whether warnings are shown": (hide_warnings, lambda: list(warnings.filters)),
+    "what becomes of warnings": (hide_warnings, lambda: list(warnings.filters)),
     "what Ctrl-C does": (lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), lambda: signal.getsignal(signal.SIGINT)),
     "what SIGTERM does": (lambda: signal.signal(signal.SIGTERM, lambda *_: None), lambda: signal.getsignal(signal.SIGTERM)),
 }
@@ -123,6 +123,12 @@ def test_a_plugin_that_changes_what_is_shared_loads_and_is_told_of_once(registry
         "Python's random generator, torch's default dtype (torch.float32 to torch.float64). That was put back."
     ]
     assert random.getstate() == state and torch.get_default_dtype() is torch.float32
+
+
+def test_a_plugin_that_makes_errors_of_warnings_makes_none_of_ours(registry: Registry[object], site: Path) -> None:
+    put(site, "stranger-strict", f"import warnings\nwarnings.simplefilter('error')\n{SOURCE}")
+    with pytest.warns(PluginNote, match="shares: what becomes of warnings. That was put back"):
+        assert registry.get("pink").__module__ == "stranger_strict"
 
 
 # ---- slow ----

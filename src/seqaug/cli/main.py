@@ -49,7 +49,7 @@ _VERBS = {
     "audit": "Check the arithmetic of a table of metrics.",
     "reproduce": "Run a table or figure of the paper; set the result beside it.",
     "recipes": "List, show and copy recipes.",
-    "plugins": "List and show plugins.",
+    "plugins": "List, show, check and write plugins.",
     "data": "List, show, import and download data sets.",
     "doctor": "Check this machine.",
     "completion": "Print the completion script of a shell.",

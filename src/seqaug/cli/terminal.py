@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -146,24 +146,51 @@ def colours() -> bool:
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
-_json_goes_to: IO[Any] | None = None
+_json_goes_to: tuple[IO[Any], int] | None = None
+"""The stream, and a second name of the descriptor that was stdout's before everything else was led to stderr."""
 
 
 @contextmanager
 def stdout_for_json() -> Iterator[None]:
-    """Meanwhile stdout takes nothing but `print_json`: what a plugin prints while it is made or trained goes to stderr."""
+    """Meanwhile stdout takes nothing but `print_json`: what a plugin, or a process that it starts, prints goes to stderr."""
+    from ..core.isolation import stdout_to_stderr
+
     global _json_goes_to
-    before, _json_goes_to = _json_goes_to, sys.stdout
     try:
-        with redirect_stdout(sys.stderr):
+        kept = os.dup(1)
+    except OSError:  # there is no stdout, so nothing can spoil it
+        yield
+        return
+    before, _json_goes_to = _json_goes_to, (sys.stdout, kept)
+    try:
+        with stdout_to_stderr():
             yield
     finally:
         _json_goes_to = before
+        os.close(kept)
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False), file=_json_goes_to)
+    document = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    if _json_goes_to is None:
+        click.echo(document)
+        return
+    stream, kept = _json_goes_to
+    stream.flush()  # what a plugin has left in it is no part of the document
+    others = os.dup(1)
+    os.dup2(kept, 1)
+    try:
+        click.echo(document, file=stream)
+    except BrokenPipeError:
+        # What is still in the stream would be flushed to stderr.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, others)
+        os.close(nowhere)
+        raise
+    finally:
+        os.dup2(others, 1)
+        os.close(others)
 
 
 def plain_rows(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> list[str]:

@@ -1,7 +1,7 @@
 """A stranger's module is imported without harm to anybody else.
 
 What it prints goes to stderr, since stdout belongs to results. What it changes of the things that everybody shares (random
-generators, torch's defaults, the working folder, Ctrl-C, whether warnings are shown) is put back and named. How long it took is
+generators, torch's defaults, the working folder, Ctrl-C, what becomes of warnings) is put back and named. How long it took is
 known.
 """
 
@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["SLOW", "PluginNote", "Visit"]
+__all__ = ["SLOW", "PluginNote", "Visit", "stdout_to_stderr"]
 
 SLOW = 2.0
 """Seconds from which on an import is worth a word."""
@@ -49,7 +49,7 @@ class Visit:
         import torch
 
         self._before = [(one, one.read()) for one in _shared(np, torch)]
-        self._open.enter_context(_stdout_to_stderr())
+        self._open.enter_context(stdout_to_stderr())
         self._began = _clock()
         return self
 
@@ -101,7 +101,7 @@ def _shared(np: Any, torch: Any) -> Iterator[_Shared]:
     )
     yield _Shared("torch's precision of products", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
     yield _Shared("the working folder", _working_folder, _go_to)
-    yield _Shared("whether warnings are shown", _blanket_filters, _write_blanket_filters, shown=None)
+    yield _Shared("what becomes of warnings", _blanket_filters, _write_blanket_filters, shown=None)
     if threading.current_thread() is threading.main_thread():
         for number, name in ((signal.SIGINT, "what Ctrl-C does"), (signal.SIGTERM, "what SIGTERM does")):
             yield _Shared(
@@ -142,9 +142,9 @@ def _go_to(folder: str | None) -> None:
 
 
 def _blanket_filters() -> list[Any]:
-    """Those of Python's filters that hide every warning of any module, ours to the user among them."""
+    """Those of Python's filters that hide every warning of any module or raise it, ours to the user among them."""
     broad = (Warning, UserWarning)
-    return [one for one in warnings.filters if one[0] == "ignore" and one[2] in broad and not one[1] and not one[3]]
+    return [one for one in warnings.filters if one[0] in ("ignore", "error") and one[2] in broad and not one[1] and not one[3]]
 
 
 def _write_blanket_filters(kept: list[Any]) -> None:
@@ -156,7 +156,7 @@ def _write_blanket_filters(kept: list[Any]) -> None:
 
 
 @contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
+def stdout_to_stderr() -> Iterator[None]:
     """What is printed goes to stderr, what child processes print too."""
     with ExitStack() as stack:
         with suppress(OSError, ValueError, AttributeError):  # a stream that is closed, or none at all: nothing to keep clean

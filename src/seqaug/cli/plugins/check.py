@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +53,11 @@ def check(ctx: click.Context, /, output: Output, plugin: str, kind: str | None) 
 
     import torch
 
+    from ...core.isolation import stdout_to_stderr
     from ...testing import check_plugin
 
     torch.set_num_threads(1)  # hundreds of tiny steps, which threads only slow down
-    with redirect_stdout(sys.stderr):  # what a plugin prints is no result
+    with stdout_to_stderr():  # what a plugin prints is no result
         found = [(one, check_plugin(one.subject)) for one in asked]
     failed = any(outcome.state == "failed" for _, outcomes in found for outcome in outcomes)
     if not output.document({"fine": not failed, "plugins": [_facts(one, outcomes) for one, outcomes in found]}):
