@@ -61,8 +61,8 @@ class DataError(SeqaugError):
 class PluginError(SeqaugError):
     """A plugin is known but will not load: it fails to import, collides, or does not keep its contract.
 
-    state: "incompatible" where it was written for another version of the contract, "disabled" where somebody has switched it off,
-    "broken" otherwise.
+    state: "incompatible" where it was written for another version of the contract, "disabled" where somebody has switched it
+    off, "broken" otherwise.
     """
 
     exit_code = 4
