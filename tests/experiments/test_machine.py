@@ -54,6 +54,30 @@ def test_the_hash_of_a_plugin_is_that_of_its_file() -> None:
     assert len(source_hash(made)) == 64
 
 
+def test_the_hash_of_a_plugin_in_a_package_is_of_all_its_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "stranger_package"
+    (package / "deep").mkdir(parents=True)
+    (package / "__init__.py").write_text("from .words import Grey\n")
+    (package / "words.py").write_text("class Grey:\n    pass\n")
+    (package / "deep" / "table.py").write_text("K = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    from importlib import import_module
+
+    try:
+        grey = import_module("stranger_package").Grey
+        hashes = [source_hash(grey)]
+        (package / "deep" / "table.py").write_text("K = 2\n")  # the file of the class is as it was
+        hashes.append(source_hash(grey))
+        (package / "deep" / "table.py").write_text("K = 1\n")
+        hashes.append(source_hash(grey))
+        (package / "notes.txt").write_text("no source\n")
+        hashes.append(source_hash(grey))
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "stranger_package"]:
+            del sys.modules[name]
+    assert hashes[0] == hashes[2] == hashes[3] != hashes[1]
+
+
 def test_the_doctor_finds_this_machine_fit() -> None:
     found = list(doctor())
     assert {"python", "torch", "threads", "plugins", "recipes", "data", "runs"} <= {check.name for check in found}

@@ -91,17 +91,39 @@ def environment(device: torch.device, plugins: dict[str, dict[str, str]]) -> dic
 def source_hash(plugin: type) -> str:
     """sha256 of the file that defines `plugin`; of its qualified name where no file does.
 
-    Of a plugin file it is the hash of what was executed, which the file may no longer hold.
+    Of a plugin file it is the hash of what was executed, which the file may no longer hold; of a package of somebody else's,
+    of all its modules, since the class may lean on any of them.
     """
     executed = file_of(plugin.__module__)
     if executed is not None:
         return executed.sha256
+    package = _package_of(plugin)
+    if package is not None:
+        return _tree_hash(package)
     try:
         file = inspect.getsourcefile(plugin)
         content = Path(file).read_bytes() if file else plugin.__qualname__.encode()
     except (OSError, TypeError):
         content = f"{plugin.__module__}.{plugin.__qualname__}".encode()
     return hashlib.sha256(content).hexdigest()
+
+
+def _package_of(plugin: type) -> Path | None:
+    """The folder of the package that defines `plugin`, None for a single module, and for ours, whose modules are one each."""
+    top = plugin.__module__.partition(".")[0]
+    file = getattr(sys.modules.get(top), "__file__", None)
+    if top == __name__.partition(".")[0] or file is None or Path(file).name != "__init__.py":
+        return None
+    return Path(file).parent
+
+
+def _tree_hash(folder: Path) -> str:
+    """sha256 of the names and contents of all Python files under a folder, in the order of their names."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        content = path.read_bytes()
+        found.update(f"{path.relative_to(folder).as_posix()}\n{len(content)}\n".encode() + content)
+    return found.hexdigest()
 
 
 def peak_memory() -> int:
