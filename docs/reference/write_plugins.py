@@ -122,19 +122,26 @@ def _section(registry: Registry[object]) -> str:
 
 
 def _interface(protocol: type[object]) -> Iterator[str]:
-    """The members of an interface, each method with the first line of what it says."""
+    """The members of an interface, each method with the first line of what it says, laid out as ruff does."""
     yield f"class {protocol.__name__}(Protocol):"
+    is_first = True
     for name, annotation in vars(protocol).get("__annotations__", {}).items():
-        yield f"    {name}: {annotation}"
+        yield f"    {name}: {annotation}".replace("'", '"')
+        is_first = False
     for name, member in vars(protocol).items():
+        is_property = isinstance(member, property)
         if isinstance(member, property):
             assert member.fget is not None
-            yield "    @property"
             name, member = member.fget.__name__, member.fget
         elif not inspect.isfunction(member) or (name.startswith("_") and name != "__call__"):
             continue
         if not member.__module__.startswith("seqaug"):
             continue
+        if not is_first:
+            yield ""
+        is_first = False
+        if is_property:
+            yield "    @property"
         yield f"    def {name}{_signature(member)}:"
         yield f'        """{inspect.cleandoc(member.__doc__ or "").splitlines()[0]}"""'
 
