@@ -219,6 +219,18 @@ class ItemScores:
         # Not table.bias[ids - 1], whose gradient several threads add up in whatever order: see Layout.repeated.
         return scores + table.bias.index_select(0, (ids - 1).flatten()).view(ids.shape)
 
+    def columns(self, ids: Tensor) -> Tensor:
+        """(K,) ids in 1..V -> (M, K) the scores of these items for every vector, with gradient to the vectors and the table.
+
+        One product, where `of` looks K items up for each vector.
+        """
+        if self._dense is not None:
+            return self._dense[:, ids - 1]
+        table = self._table
+        assert table is not None
+        scores = self._hidden @ table(ids).T
+        return scores if table.bias is None else scores + table.bias.index_select(0, ids - 1)
+
     def nll(self, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """-> (), the softmax cross-entropy of `targets` (M,) over all V items, in nats.
 
