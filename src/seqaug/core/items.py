@@ -281,14 +281,46 @@ class ItemScores:
         values = torch.empty((self.size, k), device=device)
         sums = torch.empty(self.size, device=device)
         for part, scores in self._chunks():
-            best = torch.topk(scores, k, dim=1)
-            ids[part], values[part] = best.indices + 1, best.values
+            values[part], columns = _best(scores, k)
+            ids[part] = columns + 1
             if totals:
-                highest = best.values[:, :1]
-                sums[part] = scores.sub_(highest).exp_().sum(1).log_() + highest[:, 0]
+                sums[part] = _softmax_(scores, values[part][:, :1])[:, 0]
         self._best = (ids, values)
         if totals:
             self._log_sum_exp = sums
+
+
+BLOCKS = 8
+"""Into so many blocks a row is cut to find its best: the best k lie in the k blocks with the highest maxima."""
+
+
+def _best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best of each row and their columns, best first: `torch.topk`, which is slow on long rows of the CPU.
+
+    Block j is the columns j, j + n, j + 2n, ..., so that maxima are taken of whole runs of memory; (V / BLOCKS) blocks.
+    """
+    width = scores.shape[1]
+    blocks = width // BLOCKS
+    if scores.device.type != "cpu" or width < 1024 or 4 * k > blocks:
+        best = torch.topk(scores, k, dim=1)
+        return best.values, best.indices
+    highest = scores[:, : blocks * BLOCKS].unflatten(1, (BLOCKS, blocks)).amax(1)
+    chosen = torch.topk(highest, k, dim=1, sorted=False).indices
+    columns = (chosen[:, :, None] + blocks * torch.arange(BLOCKS)).flatten(1)
+    if blocks * BLOCKS < width:
+        rest = torch.arange(blocks * BLOCKS, width)
+        columns = torch.cat([columns, rest.expand(len(scores), -1)], 1)
+    best = torch.topk(scores.gather(1, columns), k, dim=1)
+    return best.values, columns.gather(1, best.indices)
+
+
+def _softmax_(scores: Tensor, highest: Tensor) -> Tensor:
+    """Turn scores (m, V) into probabilities, in place and in one pass; highest (m, 1) -> log-sum-exp (m, 1).
+
+    The probability of the highest is 1 / sum(exp(score - highest)), so that no second pass is needed for the sum.
+    """
+    torch.softmax(scores, 1, out=scores)
+    return highest - scores.amax(1, keepdim=True).log_()
 
 
 def _rows(width: int, device: torch.device) -> int:
@@ -328,18 +360,15 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     torch.mm(vectors, right.t(), out=scores)
                 if bias is not None:
                     scores += bias
-                highest = scores.amax(1, keepdim=True)
                 of_target = scores.gather(1, wanted[:, None])
-                scores.sub_(highest).exp_()  # unnormalised probabilities: the sum is divided out of the small factors instead
-                sums = scores.sum(1, keepdim=True)
-                loss += ((sums.log() + highest - of_target)[:, 0] * weight).sum()
+                loss += ((_softmax_(scores, scores.amax(1, keepdim=True)) - of_target)[:, 0] * weight).sum()
                 if not wants_any:
                     continue
-                share = weight[:, None] / sums
+                share = weight[:, None]
                 shares = scores.to(torch.bfloat16) if half else scores
                 if to_hidden is not None:
                     product = torch.mm(shares, right).float()
-                    to_hidden[part] = product * share - catalogue[wanted] * weight[:, None]
+                    to_hidden[part] = (product - catalogue[wanted]) * share
                 if to_items is not None:
                     scaled = vectors * share
                     if half:
@@ -347,7 +376,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     else:
                         to_items.addmm_(shares.t(), scaled)
                 if to_bias is not None:
-                    to_bias.addmv_(scores.t(), share[:, 0])
+                    to_bias.addmv_(scores.t(), weight)
         if to_items is not None:
             to_items.index_add_(0, targets, hidden * weights[:, None], alpha=-1)
         if to_bias is not None:
