@@ -246,7 +246,7 @@ class ItemScores:
         assert table is not None
         half = torch.is_autocast_enabled(self._hidden.device.type)
         loss: Tensor = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            self._hidden, table.catalogue, table.bias, targets - 1, weights.float(), half
+            self._hidden, table.weight, table.bias, targets - 1, weights.float(), half
         )
         return loss
 
@@ -330,22 +330,27 @@ def _rows(width: int, device: torch.device) -> int:
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Softmax cross-entropy whose gradient is made while a chunk of scores is still at hand.
 
-    hidden (M, D), catalogue (V, D), bias (V,) or None, targets (M,) in 0..V - 1, weights (M,). `half`: products in bfloat16.
+    hidden (M, D), table (V + 2, D) of which rows 1..V are scored, bias (V,) or None, targets (M,) in 0..V - 1, weights (M,).
+    `half`: products in bfloat16. The gradient has the shape of the table, so that nobody has to put a part into a whole.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, catalogue: Tensor, bias: Tensor | None, targets: Tensor, weights: Tensor, half: bool
+        ctx: Any, hidden: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor, weights: Tensor, half: bool
     ) -> Tensor:
         kind = hidden.dtype
-        hidden = hidden.float()
+        hidden, catalogue = hidden.float(), table[1:-1]
         wants_hidden, wants_items, wants_bias = ctx.needs_input_grad[:3]
         wants_any = wants_hidden or wants_items or wants_bias
         size, width = len(hidden), len(catalogue)
         rows = _rows(width, hidden.device)
         buffer = _buffer(hidden.device, min(rows, max(size, 1)), width)
         to_hidden = torch.empty_like(hidden) if wants_hidden else None
-        to_items = torch.zeros_like(catalogue, memory_format=torch.contiguous_format) if wants_items else None
+        to_table = torch.empty_like(table) if wants_items else None
+        to_items = None
+        if to_table is not None:
+            to_table[0], to_table[-1] = 0, 0
+            to_items = to_table[1:-1]
         to_bias = torch.zeros(width, device=hidden.device) if wants_bias else None
         right = catalogue.to(torch.bfloat16) if half else catalogue
         loss = hidden.new_zeros(())
@@ -372,16 +377,19 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 if to_items is not None:
                     scaled = vectors * share
                     if half:
-                        to_items += torch.mm(shares.t(), scaled.to(torch.bfloat16))
+                        product = torch.mm(shares.t(), scaled.to(torch.bfloat16))
+                        to_items.copy_(product) if start == 0 else to_items.add_(product)
                     else:
-                        to_items.addmm_(shares.t(), scaled)
+                        to_items.addmm_(shares.t(), scaled, beta=0 if start == 0 else 1)
                 if to_bias is not None:
                     to_bias.addmv_(scores.t(), weight)
+        if to_items is not None and not size:
+            to_items.zero_()
         if to_items is not None:
             to_items.index_add_(0, targets, hidden * weights[:, None], alpha=-1)
         if to_bias is not None:
             to_bias.index_add_(0, targets, weights, alpha=-1)
-        ctx.gradients = (None if to_hidden is None else to_hidden.to(kind), to_items, to_bias)
+        ctx.gradients = (None if to_hidden is None else to_hidden.to(kind), to_table, to_bias)
         return loss
 
     @staticmethod
