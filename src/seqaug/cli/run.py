@@ -192,15 +192,21 @@ def _dry_run(output: Output, settings: RunSettings) -> None:
     rows += [
         ["parameters in all", counted(sum(found.parameters.values()))],
         ["weights", bytes_text(found.weights_bytes)],
-        ["weights, gradients, Adam, best copy", bytes_text(found.training_bytes)],
-        ["one chunk of catalogue scores, at most", bytes_text(found.scores_budget_bytes)],
-        [f"memory after {found.batches_timed} batches, Python included", bytes_text(found.peak_memory_bytes)],
+        ["weights, gradients, Adam, best copy", bytes_text(found.memory.model)],
+        [f"the largest batch, {counted(found.memory.positions)} positions", bytes_text(found.memory.batch)],
+        ["one chunk of catalogue scores, at most", bytes_text(found.memory.scores)],
+        ["memory at most, Python and data included", bytes_text(found.memory.peak)],
     ]
-    if found.peak_device_memory_bytes is not None:
-        rows.append(["memory on the device", bytes_text(found.peak_device_memory_bytes)])
+    if found.memory.available is not None:
+        rows.append(["memory to be had on top of Python and data", bytes_text(found.memory.available)])
     rows += [
-        ["batches an epoch", counted(found.batches_per_epoch)],
-        ["an epoch with its validation, about", seconds_text(found.seconds_per_epoch)],
+        *(
+            [
+                f"an epoch of {one.name}, {counted(one.batches_per_epoch)} batches, with its validation, about",
+                seconds_text(one.seconds_per_epoch),
+            ]
+            for one in found.stages
+        ),
         [f"{found.epochs} epochs, at most about", seconds_text(found.seconds_at_most)],
         ["run folder", f"{prepared.folder.path} ({condition})"],
     ]

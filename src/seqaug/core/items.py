@@ -228,7 +228,7 @@ class ItemScores:
             return self._dense[:, ids - 1]
         table = self._table
         assert table is not None
-        scores = self._hidden @ table(ids).T
+        scores: Tensor = self._hidden @ table(ids).T
         return scores if table.bias is None else scores + table.bias.index_select(0, ids - 1)
 
     def nll(self, targets: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -304,7 +304,7 @@ def _best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if scores.device.type != "cpu" or width < 1024 or 4 * k > blocks:
         best = torch.topk(scores, k, dim=1)
         return best.values, best.indices
-    highest = scores[:, : blocks * BLOCKS].unflatten(1, (BLOCKS, blocks)).amax(1)
+    highest = scores[:, : blocks * BLOCKS].view(len(scores), BLOCKS, blocks).amax(1)
     chosen = torch.topk(highest, k, dim=1, sorted=False).indices
     columns = (chosen[:, :, None] + blocks * torch.arange(BLOCKS)).flatten(1)
     if blocks * BLOCKS < width:

@@ -21,6 +21,7 @@ __all__ = [
     "chosen_device",
     "describe_device",
     "environment",
+    "memory_now",
     "now",
     "peak_device_memory",
     "peak_memory",
@@ -119,6 +120,19 @@ def peak_memory() -> int:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def memory_now(device: torch.device) -> int:
+    """What this process has resident, in bytes; 0 for a CUDA device, whose memory is counted by itself."""
+    if device.type == "cuda":
+        return 0
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return peak_memory()
 
 
 def peak_device_memory(device: torch.device) -> int | None:

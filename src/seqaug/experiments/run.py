@@ -13,13 +13,15 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from ..data.samples import Samples
 from ..errors import Interrupted
 from ..evaluation.metrics import metrics
 from ..evaluation.ranking import rank_held_out
 from ..recipes.assemble import assembly_of, samples_of
 from ..training.fit import BatchReport, EpochReport, Fit
-from .environment import environment, peak_memory
+from .environment import environment, memory_now, peak_memory
 from .files import replacing
+from .memory import refuse_what_cannot_fit
 from .prepare import Prepared, plugin_files_of, prepare
 from .rehearse import Rehearsal, rehearse
 from .result import result, write_per_user
@@ -93,6 +95,15 @@ def run(settings: RunSettings, *, wait: float = 0.0) -> Generator[Event, None, N
         yield _cached(prepared)
         return
     yield Rehearsed(rehearse(prepared.plan, device=prepared.device, precision=settings.precision, seed=settings.seed))
+    samples = samples_of(prepared.plan, prepared.split, prepared.device)
+    refuse_what_cannot_fit(
+        prepared.plan,
+        prepared.split,
+        samples,
+        precision=settings.precision,
+        seed=settings.seed,
+        base=memory_now(prepared.device),
+    )
     with folder.lock(wait):
         # Another process may have finished it while this one rehearsed.
         if folder.condition() == "finished" and not settings.fresh:
@@ -100,7 +111,7 @@ def run(settings: RunSettings, *, wait: float = 0.0) -> Generator[Event, None, N
             return
         events: list[dict[str, Any]] = []
         try:
-            yield from _train(prepared, events)
+            yield from _train(prepared, samples, events)
         except KeyboardInterrupt:
             done = len(events)
             kept = f"{done} finished epoch{'s are' if done != 1 else ' is'} kept" if done else "No epoch was finished yet"
@@ -121,7 +132,7 @@ def _cached(prepared: Prepared) -> Finished:
     return Finished(metrics_there, prepared.folder.path, from_cache=True)
 
 
-def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
+def _train(prepared: Prepared, samples: Samples, events: list[dict[str, Any]]) -> Iterator[Event]:
     """Train, evaluate and write. `events` grows with every epoch whose state is kept."""
     settings, plan, split, folder = prepared.settings, prepared.plan, prepared.split, prepared.folder
     device, threads = prepared.device, torch.get_num_threads()
@@ -149,7 +160,6 @@ def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
                 )
     folder.write_events(events)
 
-    samples = samples_of(plan, split, device)
     assembly = assembly_of(plan, split, seed=settings.seed, device=device)
 
     def validate() -> dict[str, float]:

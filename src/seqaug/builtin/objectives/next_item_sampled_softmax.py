@@ -23,8 +23,8 @@ class NextItemSampledSoftmax:
     In nats; about log V when nothing has been learnt, whatever `count` is. Costs (positions x count) where the softmax costs
     (positions x V).
 
-    count: items drawn for each batch, with replacement, the same for all its positions; a drawn item that is a position's target
-    is left out there. proposal: `uniform` over the catalogue, or in proportion to (training actions + 1) ** `power`, which is
+    count: items drawn for each batch, with replacement, the same for all its positions; a drawn item that is a position's
+    target is left out there. proposal: `uniform` over the catalogue, or in proportion to (training actions + 1) ** `power`, which is
     0.75 in word2vec. view, head: as in next_item_softmax.
     """
 
