@@ -77,22 +77,18 @@ def predicted_memory(
     """
     device = samples.device
     trained = sum(parameter.numel() for parameter in assembly.model.parameters())
-    heaviest, positions, rows = 0, 0, 0
-    for stage in assembly.stages:
-        bytes_, stage_positions, stage_rows = _largest_batch(assembly, samples, stage, plan, precision, seed)
-        if bytes_ >= heaviest:
-            heaviest, positions, rows = bytes_, stage_positions, stage_rows
-    per_position = heaviest / positions if positions else _FLOAT * plan.items.dim * 16
+    batches = [_largest_batch(assembly, samples, stage, plan, precision, seed) for stage in assembly.stages]
+    heaviest = max(batches, key=lambda one: one.bytes, default=_Batch(0, 0, _FLOAT * plan.items.dim * 16, 0.0))
     users = min(BLOCK, len(split.test.users))
     scored = int(split.test.inputs.lengths[:users].clamp(max=plan.data.max_length).sum())
     return Memory(
         base=base,
         model=COPIES * _FLOAT * trained,
-        batch=heaviest,
-        ranking=int(per_position * scored / 2),  # nothing is kept for a backward pass
+        batch=heaviest.bytes,
+        ranking=int(heaviest.per_position * scored / 2),  # nothing is kept for a backward pass
         scores=_chunk(device, samples.num_items),
-        positions=positions,
-        rows=rows,
+        positions=heaviest.positions,
+        rows=heaviest.rows,
         available=available_memory(device),
     )
 
@@ -112,13 +108,13 @@ def refuse_what_cannot_fit(plan: Plan, split: Split, samples: Samples, *, precis
         raise RecipeError(
             [
                 f"items.dim: {split.sequences.num_items:,} items of {plan.items.dim} numbers, with their gradients and Adam's "
-                f"moments, take {_gib(table)} and {_gib(available)} are to be had. "
+                f"moments, take {_size(table)} and {_size(available)} are to be had. "
                 + (f"items.dim = {most} would fit." if most else "Not even one number an item fits.")
             ]
         )
     sizes = [stage.options.batch_size or plan.training.batch_size for stage in plan.stages]
     rough = table + max(
-        _positions(samples.row_lengths, size, seed) * plan.items.dim * _ROUGH * _FLOAT
+        _positions(samples.row_lengths, size) * plan.items.dim * _ROUGH * _FLOAT
         + 16 * _FLOAT * min(size, samples.num_rows) ** 2
         for size in sizes
     )
@@ -128,48 +124,75 @@ def refuse_what_cannot_fit(plan: Plan, split: Split, samples: Samples, *, precis
     found = predicted_memory(assembly, samples, split, plan, precision=precision, seed=seed, base=base)
     if found.needed <= available:
         return
-    room = available * 0.8 - found.model - found.scores
-    fitting = int(found.rows * min(room / max(found.batch, 1), 1.0)) if room > 0 else 0
+    room = available * 0.9 - found.model - found.scores
+    fitting = 0 if found.ranking > room else _fitting(assembly, samples, plan, precision, seed, room)
     raise RecipeError(
         [
             f"training.batch_size: a batch of {found.rows:,} rows ({found.positions:,} positions) takes about "
-            f"{_gib(found.batch)} on top of {_gib(found.model)} for the model, and {_gib(available)} are to be had on "
+            f"{_size(found.batch)} on top of {_size(found.model)} for the model, and {_size(available)} are to be had on "
             f"{device}. "
             + (
                 f"A batch_size of {fitting:,} would fit."
                 if fitting
-                else "Not one row fits: use fewer dimensions (items.dim) or a shorter max_length."
+                else "No batch_size fits: use fewer dimensions (items.dim) or a shorter data.max_length."
             )
         ]
     )
 
 
+def _fitting(assembly: Assembly, samples: Samples, plan: Plan, precision: Precision, seed: int, room: float) -> int:
+    """The largest number of rows, 0 for none, of which a batch of any stage takes at most `room` bytes."""
+    kept = [_largest_batch(assembly, samples, stage, plan, precision, seed) for stage in assembly.stages]
+    low, high = 0, max(one.rows for one in kept)
+    while low < high:
+        middle = (low + high + 1) // 2
+        positions = _positions(samples.row_lengths, middle)
+        if all(one.bytes_of(positions, middle) <= room for one in kept):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 # ---- what a batch keeps ----
 
 
-def _largest_batch(
-    assembly: Assembly, samples: Samples, stage: Stage, plan: Plan, precision: Precision, seed: int
-) -> tuple[int, int, int]:
-    """(bytes, positions, rows) of the largest batch of a stage's first epoch."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The largest batch of a stage, and what a batch costs: bytes for each position, and for each pair of rows."""
+
+    positions: int
+    rows: int
+    per_position: float
+    per_pair: float
+
+    def bytes_of(self, positions: int, rows: int) -> int:
+        return int(_IN_FLIGHT * (self.per_position * positions + self.per_pair * rows * rows))
+
+    @property
+    def bytes(self) -> int:
+        return self.bytes_of(self.positions, self.rows)
+
+
+def _largest_batch(assembly: Assembly, samples: Samples, stage: Stage, plan: Plan, precision: Precision, seed: int) -> _Batch:
+    """Of a stage's first epoch."""
     own = samples.at_least(stage.min_length)
     size = min(stage.batch_size or plan.training.batch_size, own.num_rows)
     order = torch.randperm(own.num_rows, generator=torch.Generator().manual_seed(derived(seed, stage.name, 0, "data")))
     rows = max(torch.split(order, size), key=lambda part: int(own.row_lengths[part].sum()))
     positions = int(own.row_lengths[rows].sum())
     by_length = rows[own.row_lengths[rows].argsort()]
-    # Every n-th row, so that the lengths are spread as in the whole batch.
-    pairs = []
+    measured = []
     for share in (8, 4) if len(rows) >= 64 else (1,):
-        part = by_length[share // 2 :: share]
+        part = by_length[share // 2 :: share]  # the lengths are spread as in the whole batch
         kept = max(_kept(assembly, own, part, stage, number, update, precision) for number, update in enumerate(stage.updates))
-        pairs.append((int(own.row_lengths[part].sum()), len(part), kept))
-    if len(pairs) == 1:
-        return int(_IN_FLIGHT * pairs[0][2]), positions, len(rows)
-    (n1, b1, s1), (n2, b2, s2) = pairs
-    # s = a n + c b b
-    c = max((s2 * n1 - s1 * n2) / max(b2 * b2 * n1 - b1 * b1 * n2, 1), 0.0)
-    a = (s2 - c * b2 * b2) / n2
-    return int(_IN_FLIGHT * (a * positions + c * len(rows) ** 2)), positions, len(rows)
+        measured.append((int(own.row_lengths[part].sum()), len(part), kept))
+    n2, b2, s2 = measured[-1]
+    per_pair = 0.0
+    if len(measured) == 2:
+        n1, b1, s1 = measured[0]
+        per_pair = max((s2 * n1 - s1 * n2) / max(b2 * b2 * n1 - b1 * b1 * n2, 1), 0.0)
+    return _Batch(positions, len(rows), max(s2 - per_pair * b2 * b2, 0.0) / n2, per_pair)
 
 
 def _kept(
@@ -200,7 +223,7 @@ def _kept(
     return sum(kept.values())
 
 
-def _positions(lengths: Tensor, batch_size: int, seed: int) -> int:
+def _positions(lengths: Tensor, batch_size: int) -> int:
     """About the positions of the largest batch: the mean and four standard deviations of a sum of so many rows."""
     size = min(batch_size, len(lengths))
     kept = lengths.double()
@@ -267,5 +290,5 @@ def _field(text: str, name: str) -> int | None:
     return None if line is None else int(line.split()[1]) * 1024
 
 
-def _gib(size: float) -> str:
-    return f"{size / 2**30:.1f} GiB"
+def _size(size: float) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**29 else f"{size / 2**20:.1f} MiB"

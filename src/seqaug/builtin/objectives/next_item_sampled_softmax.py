@@ -24,8 +24,8 @@ class NextItemSampledSoftmax:
     (positions x V).
 
     count: items drawn for each batch, with replacement, the same for all its positions; a drawn item that is a position's
-    target is left out there. proposal: `uniform` over the catalogue, or in proportion to (training actions + 1) ** `power`, which is
-    0.75 in word2vec. view, head: as in next_item_softmax.
+    target is left out there. proposal: `uniform` over the catalogue, or in proportion to (training actions + 1) ** `power`,
+    which is 0.75 in word2vec. view, head: as in next_item_softmax.
     """
 
     def __init__(
