@@ -81,10 +81,6 @@ class Numbering:
                 self._enter(text)
         return np.fromiter(map(numbers.__getitem__, column), np.int64, len(column))
 
-    def of_distinct(self, texts: Sequence[str], place: Ints) -> Ints:
-        """The same for a column of which row r reads texts[place[r]]; texts in order of first appearance."""
-        return self.of(texts)[place]
-
     def _enter(self, text: str) -> None:
         name = text.strip()
         if self.problem_with(name):

@@ -10,6 +10,7 @@ R rows, of which each has the same number of cells.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import cast
@@ -17,7 +18,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FIELD_MARK", "Cells", "Column", "Cut", "cells_of"]
+__all__ = ["FIELD_MARK", "Cells", "Column", "Cut", "cells_of", "first_appearances", "texts_of"]
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -35,6 +36,7 @@ MICROSECONDS_A_DAY = 86_400_000_000
 # The first r bytes of a little-endian word.
 FIRST_BYTES = np.array([(1 << 8 * count) - 1 for count in range(9)], dtype=np.uint64)
 MIX = np.uint64(0x9E3779B97F4A7C15)
+HIGH_CONTROL = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +60,28 @@ class Column:
 
     def distinct(self) -> tuple[list[str], Ints]:
         """The different texts in order of first appearance, and the number (R,) of each row's among them."""
+        found = self.distinct_words()
+        if found is not None:
+            words, number = found
+            return texts_of(words), number
+        numbers: dict[str, int] = {}
+        place = [numbers.setdefault(text, len(numbers)) for text in self.texts()]
+        return list(numbers), np.asarray(place, dtype=np.int64)
+
+    def distinct_words(self) -> tuple[Words, Ints] | None:
+        """The same with each text as its bytes, eight to a word, zeros behind them: (distinct, words), (R,).
+
+        None where a cell is longer than `LONGEST_WORDS`.
+        """
         longest = int(self._lengths.max(initial=0))
         if longest > LONGEST_WORDS:
-            return self._distinct_texts()
-        words = [self._word(8 * place) for place in range(max(1, -(-longest // 8)))]
-        key = words[0]
-        for word in words[1:]:
-            key = (key ^ (key >> np.uint64(29))) * MIX + word
-        _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
-        if len(words) > 1 and any(not np.array_equal(word, word[first][inverse]) for word in words):
-            return self._distinct_texts()  # two names have one key
-        order = np.argsort(first)
-        number = np.empty_like(order)
-        number[order] = np.arange(len(order))
-        return self.texts(first[order]), number[inverse]
+            return None
+        return first_appearances(np.stack([self._word(8 * place) for place in range(max(1, -(-longest // 8)))], axis=1))
+
+    def tidy(self) -> bool:
+        """Whether every cell has a first and a last character, and neither is an ASCII blank."""
+        raw = self._raw
+        return bool((self._lengths > 0).all() and (raw[self.starts] > 32).all() and (raw[self.ends - 1] > 32).all())
 
     def whole_numbers(self) -> Ints | None:
         """(R,) the numbers, where every cell is digits and nothing else, or digits and ".0"; None for other columns.
@@ -146,10 +156,31 @@ class Column:
         words &= FIRST_BYTES[np.clip(self._lengths - place, 0, 8)]
         return words
 
-    def _distinct_texts(self) -> tuple[list[str], Ints]:
-        numbers: dict[str, int] = {}
-        place = [numbers.setdefault(text, len(numbers)) for text in self.texts()]
-        return list(numbers), np.asarray(place, dtype=np.int64)
+
+def first_appearances(words: Words) -> tuple[Words, Ints] | None:
+    """The distinct rows of (R, words) in order of first appearance, and the number (R,) of each row's among them.
+
+    None where two rows that differ have one 64-bit key, which nobody has seen yet.
+    """
+    key = words[:, 0]
+    for place in range(1, words.shape[1]):
+        key = (key ^ (key >> np.uint64(29))) * MIX + words[:, place]
+    _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
+    for place in range(words.shape[1] if words.shape[1] > 1 else 0):
+        if not np.array_equal(words[:, place], words[first, place][inverse]):
+            return None
+    order = np.argsort(first)
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    return words[first[order]], number[inverse]
+
+
+def texts_of(words: Words) -> list[str]:
+    """(n, words) as `Column.distinct_words` gives them -> n texts, of which none holds a line's end or a NUL."""
+    if not len(words):
+        return []
+    cells = np.ascontiguousarray(words, dtype="<u8").view(f"S{8 * words.shape[1]}")[:, 0].tolist()
+    return b"\n".join(cells).decode().split("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +208,9 @@ def cells_of(block: bytes, cut: Cut, width: int) -> Cells | None:
     """The cells of a block of whole lines (the last one may lack its end), `width` in each row.
 
     None where the csv module has to decide: a quotation mark where quotes count, another number of cells, a blank line, a line
-    that ends in a carriage return, text that is not UTF-8, a NUL, a cell longer than that module takes.
+    that ends in a carriage return, text that is not UTF-8, a control character, a cell longer than that module takes.
     """
-    if b"\0" in block or (cut.quotes and b'"' in block):
+    if cut.quotes and b'"' in block:
         return None
     if b"\r" in block:
         if block.count(b"\r") != block.count(b"\r\n"):
@@ -190,6 +221,11 @@ def cells_of(block: bytes, cut: Cut, width: int) -> Cells | None:
             block.decode()
         except UnicodeDecodeError:
             return None
+        if HIGH_CONTROL.search(block):
+            return None
+    low = np.count_nonzero(np.frombuffer(block, np.uint8) < 32)
+    if low != block.count(b"\n") + block.count(b"\t") or b"\x7f" in block:
+        return None
     mark = cut.delimiter
     if len(mark) > 1:
         block, mark = block.replace(mark.encode(), FIELD_MARK.encode()), FIELD_MARK

@@ -23,6 +23,7 @@ from ...errors import DataError
 from ..actions import Actions, Numbering
 from .blocks import FIELD_MARK, Cells, Cut, cells_of
 from .columns import Columns, FoundColumns, find_columns, named_like
+from .names import Names
 from .text import TextFile, malformed, shown
 from .times import EXPECTED, TimeColumn, TimeKind, exact_time, kind_of
 
@@ -208,14 +209,15 @@ def _record(file: TextFile, number: int, line: str) -> dict[str, object]:
 
 def _collected(table: Table) -> Actions:
     found = table.found
-    users, items, times, ratings = Numbering(), Numbering(), TimeColumn(), []
-    user_chunks, item_chunks = [], []
+    users, items, times, ratings = Names(), Names(), TimeColumn(), []
+    rows = 0
     with table.file.content() as stream:
         for part in _parts(table, stream):
             try:
                 if isinstance(part, Cells):
-                    user_chunks.append(users.of_distinct(*part.column(found.user).distinct()))
-                    item_chunks.append(items.of_distinct(*part.column(found.item).distinct()))
+                    rows += part.num_rows
+                    users.add_column(part.column(found.user))
+                    items.add_column(part.column(found.item))
                     if found.rating is not None:
                         distinct, number = part.column(found.rating).distinct()
                         ratings.append(np.array([float(text) for text in distinct])[number])
@@ -227,19 +229,22 @@ def _collected(table: Table) -> Actions:
                     part = [row for row in part if row]
                 if widths - {0, found.width}:
                     raise _Unusual
-                user_chunks.append(users.of([row[found.user] for row in part]))
-                item_chunks.append(items.of([row[found.item] for row in part]))
+                rows += len(part)
+                users.add([row[found.user] for row in part])
+                items.add([row[found.item] for row in part])
                 if found.rating is not None:
                     ratings.append(np.array([float(row[found.rating]) for row in part]))
                 if found.time is not None:
                     times.add([row[found.time] for row in part])
             except ValueError:
                 raise _Unusual from None
-    if not users.names:
+    if not rows:
         raise DataError(f"{table.file.path} has a header and no rows.")
     period = None
     keys = None
     try:
+        user_numbers, user_names = users.all()
+        item_numbers, item_names = items.all()
         if found.time is not None:
             if table.period:
                 times.add(list(table.period))
@@ -251,10 +256,10 @@ def _collected(table: Table) -> Actions:
     if ratings and not np.isfinite(np.concatenate(ratings)).all():
         raise _Unusual
     return Actions(
-        np.concatenate(user_chunks),
-        np.concatenate(item_chunks),
-        users.names,
-        items.names,
+        user_numbers,
+        item_numbers,
+        user_names,
+        item_names,
         keys,
         np.concatenate(ratings) if ratings else None,
         period,
