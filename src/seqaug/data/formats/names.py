@@ -68,6 +68,6 @@ class Names:
     def _by_text(self) -> Numbering:
         if self._numbering is None:
             self._numbering = Numbering()
-            self._numbers = [self._numbering.of(texts_of(words))[number] for words, number in self._blocks]
+            self._numbers.extend(self._numbering.of(texts_of(words))[number] for words, number in self._blocks)
             self._blocks = []
         return self._numbering

@@ -66,6 +66,8 @@ class TimeColumn:
         self._chunks: list[tuple[TimeKind | None, Ints | list[str]]] = []
 
     def add(self, texts: Sequence[str]) -> None:
+        if not texts:
+            return
         whole = _whole_numbers(texts)
         if whole is None:
             # "1365029107.0", as files that were once a table of floats have it.
