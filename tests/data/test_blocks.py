@@ -325,6 +325,12 @@ def test_lines_of_sequences_do_not_depend_on_how_many_are_numbered_at_once(lines
                 assert outcome(path) == found
 
 
+def test_a_name_of_blanks_is_found_behind_a_blank_line(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("\n1 a b c\n2 a \u3000 c\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"data:3: found nothing; expected names of users and items between blanks"):
+        read(tmp_path / "data")
+
+
 # --- memory
 
 

@@ -104,7 +104,8 @@ class _Items:
 def _misnamed(file: TextFile, name: str) -> DataError:
     """For a user or item whose name cannot be one: the first line that has it."""
     with file.lines() as lines:
-        number = next(number for number, line in enumerate(lines, 1) if name in [token.strip() for token in _tokens(line)])
+        tokens = ((number, _tokens(line)) for number, line in enumerate(lines, start=1))
+        number = next(number for number, found in tokens if found[0] and name in [token.strip() for token in found])
     return malformed(file.path, number, str(Numbering.problem_with(name)), "names of users and items between blanks")
 
 
