@@ -68,8 +68,8 @@ def main() -> None:
             row["seconds_ratio"] = row["foretold_seconds"] / row["seconds"]
             if not arguments.json:
                 print(
-                    f"{data:<15} {recipe:<12} memory {row['foretold_bytes'] / 2**20:7.0f} of {row['peak_bytes'] / 2**20:7.0f} MiB"
-                    f" ({row['memory_ratio']:.2f})   epoch {row['foretold_seconds']:7.2f} of {row['seconds']:7.2f} s"
+                    f"{data:<15} {recipe:<12} memory {row['foretold_bytes'] / 2**20:7.0f} of "
+                    f"{row['peak_bytes'] / 2**20:7.0f} MiB ({row['memory_ratio']:.2f})   epoch {row['foretold_seconds']:7.2f} of {row['seconds']:7.2f} s"
                     f" ({row['seconds_ratio']:.2f})",
                     flush=True,
                 )
