@@ -209,12 +209,12 @@ def main() -> None:
         f"{about['gflops_of_a_product']} GFLOP/s in a product"
     )
     for row in rows:
-        ours, other = row["ours"], row["other"]
-        print(
-            f"  {row['recipe']:<12} ours {ours['seconds_per_epoch']:8.1f} s an epoch ({ours['timed']} of {ours['batches']} batches)   "  # type: ignore[index]
-            f"padded prefixes {other['seconds_per_epoch']:8.0f} s ({other['timed']} of {other['batches']} steps)   "  # type: ignore[index]
-            f"{row['times_faster']:6.1f} times, {row['asked']:.0f} asked"
-        )
+        sides = []
+        for name, words in (("ours", "ours"), ("other", "padded prefixes")):
+            side = row[name]
+            assert isinstance(side, dict)
+            sides.append(f"{words} {side['seconds_per_epoch']:8.1f} s an epoch ({side['timed']} of {side['batches']} batches)")
+        print(f"  {row['recipe']:<12} {'   '.join(sides)}   {row['times_faster']:6.1f} times, {row['asked']:.0f} asked")
 
 
 if __name__ == "__main__":

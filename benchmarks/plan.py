@@ -69,8 +69,8 @@ def main() -> None:
             if not arguments.json:
                 print(
                     f"{data:<15} {recipe:<12} memory {row['foretold_bytes'] / 2**20:7.0f} of "
-                    f"{row['peak_bytes'] / 2**20:7.0f} MiB ({row['memory_ratio']:.2f})   epoch {row['foretold_seconds']:7.2f} of {row['seconds']:7.2f} s"
-                    f" ({row['seconds_ratio']:.2f})",
+                    f"{row['peak_bytes'] / 2**20:7.0f} MiB ({row['memory_ratio']:.2f})   "
+                    f"epoch {row['foretold_seconds']:7.2f} of {row['seconds']:7.2f} s ({row['seconds_ratio']:.2f})",
                     flush=True,
                 )
     outside = [row for row in rows if not all(1 / PROMISED <= row[f"{of}_ratio"] <= PROMISED for of in ("memory", "seconds"))]
