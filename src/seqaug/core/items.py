@@ -184,7 +184,8 @@ class ItemScores:
                 raise Diverged("a score is NaN: nothing can be ranked. The model has diverged; try a lower learning rate.")
             wanted = targets[part]
             target_score = scores.gather(1, wanted[:, None] - 1)
-            rank = (scores >= target_score).sum(dim=1)
+            # In 32 bits: a sum of truth values in 64 would write the whole chunk down once more, eight bytes for each of them.
+            rank = (scores >= target_score).sum(dim=1, dtype=torch.int32).long()
             kept.append(rank)
             if seen is not None:
                 removed.append(self._rank_without(seen, part, scores, target_score, wanted, rank))
