@@ -19,7 +19,7 @@ from .options import (
     reading,
     recipe_options,
 )
-from .terminal import Output, bytes_text, common, counted, seconds_text
+from .terminal import Output, bytes_text, common, counted, say, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,11 +50,20 @@ __all__ = ["run"]
     default=False,
     help="Start over, whatever the run folder holds of this run.",
 )
+@in_section(
+    "Machine and seed",
+    "--nproc",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that do the run together, one a GPU; on several machines: torchrun ... -m seqaug run.",
+)
 @click.option(
     "--dry-run", is_flag=True, default=False, help="Resolve and rehearse, print parameters, memory and time; train nothing."
 )
 @common
-def run(output: Output, recipe: str, data: str, dry_run: bool, **options: Any) -> None:
+@click.pass_context
+def run(ctx: click.Context, /, output: Output, recipe: str, data: str, dry_run: bool, **options: Any) -> None:
     """Train RECIPE on a data set, evaluate the best weights, print the result.
 
     RECIPE is a name (seqaug recipes list) or a TOML file; simdiffrec by default. The same command after an interruption
@@ -62,10 +71,17 @@ def run(output: Output, recipe: str, data: str, dry_run: bool, **options: Any) -
 
     What changes a recipe, the later wins: its own variant for the data set, an ablation, the environment, -s, flags.
     """
+    from ..experiments import together
     from ..experiments.settings import RunSettings
     from ..recipes.load import load_recipe
 
     load_recipe(recipe)  # a slip of the pen is answered before torch is imported
+    nproc: int = options.pop("nproc")
+    if nproc > 1 and not together.started_together() and not dry_run:
+        code, message = together.launch(nproc, command_line()[1:])
+        if message:
+            say(message, label="error")
+        ctx.exit(code)
     settings = RunSettings(
         recipe=recipe,
         data=data,
@@ -73,7 +89,7 @@ def run(output: Output, recipe: str, data: str, dry_run: bool, **options: Any) -
         seed=options["seed"],
         device=options["device"],
         precision=options["precision"],
-        threads=options["threads"],
+        threads=options["threads"] or together.threads_of_each(),
         out=options["out"],
         patches=patches(options),
         ablation=options["ablation"],
@@ -85,7 +101,12 @@ def run(output: Output, recipe: str, data: str, dry_run: bool, **options: Any) -
         return
     from ..experiments.run import run as events
 
-    finished = _watch(output, events(settings))
+    world = together.join(settings.device)
+    if world.rank:
+        for _ in events(settings, world=world):
+            pass
+        return
+    finished = _watch(output, events(settings, world=world))
     if finished.from_cache:
         output.tell(f"this run was finished before ({finished.metrics.get('finished', '?')}); --fresh starts it over")
     if output.document({**finished.metrics, "folder": str(finished.folder), "from_cache": finished.from_cache}):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from ..data.split import Histories
 from ..errors import Diverged
+from .world import present
 
 __all__ = ["CHUNK_BYTES", "ItemScores", "ItemTable"]
 
@@ -253,21 +255,25 @@ class ItemScores:
 
     # ---- one pass ----
 
-    def _chunks(self) -> Iterator[tuple[slice, Tensor]]:
-        """(rows, scores of those rows). The scores live in a buffer that the next chunk overwrites, and may be written to."""
+    def _chunks(self, first: int = 0, last: int | None = None) -> Iterator[tuple[slice, Tensor]]:
+        """(rows, scores of those rows), for the rows from `first` to before `last`.
+
+        The scores live in a buffer that the next chunk overwrites, and may be written to.
+        """
+        last = self.size if last is None else last
         if self._table is None:
             rows = _rows(self.num_items, self._hidden.device)
-            for start in range(0, self.size, rows):
-                part = slice(start, min(start + rows, self.size))
+            for start in range(first, last, rows):
+                part = slice(start, min(start + rows, last))
                 yield part, self._made.rows(part) if self._made is not None else self._dense[part].detach().clone()  # type: ignore[index]
             return
         table = self._table
         assert table is not None
         hidden, catalogue = self._hidden.detach().float(), table.catalogue.detach()
         rows = _rows(len(catalogue), hidden.device)
-        buffer = _buffer(hidden.device, min(rows, max(self.size, 1)), len(catalogue))
-        for start in range(0, self.size, rows):
-            part = slice(start, min(start + rows, self.size))
+        buffer = _buffer(hidden.device, min(rows, max(last - first, 1)), len(catalogue))
+        for start in range(first, last, rows):
+            part = slice(start, min(start + rows, last))
             with torch.autocast(hidden.device.type, enabled=False):
                 scores = torch.mm(hidden[part], catalogue.t(), out=buffer[: part.stop - part.start])
             if table.bias is not None:
@@ -277,15 +283,21 @@ class ItemScores:
     @torch.no_grad()
     def _look(self, k: int, *, totals: bool) -> None:
         """One pass for the best k and, where asked, the softmax denominator; both are kept."""
-        device = self._hidden.device
-        ids = torch.empty((self.size, k), dtype=torch.int64, device=device)
-        values = torch.empty((self.size, k), device=device)
-        sums = torch.empty(self.size, device=device)
-        for part, scores in self._chunks():
-            values[part], columns = _best(scores, k)
-            ids[part] = columns + 1
+        device, world = self._hidden.device, present()
+        borders = world.rows(self.size)
+        first, last = borders[world.rank], borders[world.rank + 1]
+        ids = torch.empty((last - first, k), dtype=torch.int64, device=device)
+        values = torch.empty((last - first, k), device=device)
+        sums = torch.empty(last - first, device=device)
+        for part, scores in self._chunks(first, last):
+            own = slice(part.start - first, part.stop - first)
+            values[own], columns = _best(scores, k)
+            ids[own] = columns + 1
             if totals:
-                sums[part] = _softmax_(scores, values[part][:, :1])[:, 0]
+                sums[own] = _softmax_(scores, values[own][:, :1])[:, 0]
+        if world.size > 1:
+            sizes = [end - begin for begin, end in pairwise(borders)]
+            ids, values, sums = (world.joined(one, sizes) for one in (ids, values, sums))
         self._best = (ids, values)
         if totals:
             self._log_sum_exp = sums
@@ -343,7 +355,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         hidden, catalogue = hidden.float(), table[1:-1]
         wants_hidden, wants_items, wants_bias = ctx.needs_input_grad[:3]
         wants_any = wants_hidden or wants_items or wants_bias
-        size, width = len(hidden), len(catalogue)
+        size, width, world = len(hidden), len(catalogue), present()
+        borders = world.rows(size)
+        first, last = borders[world.rank], borders[world.rank + 1]
         rows = _rows(width, hidden.device)
         buffer = _buffer(hidden.device, min(rows, max(size, 1)), width)
         to_hidden = torch.empty_like(hidden) if wants_hidden else None
@@ -356,8 +370,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         right = catalogue.to(torch.bfloat16) if half else catalogue
         loss = hidden.new_zeros(())
         with torch.autocast(hidden.device.type, enabled=False):
-            for start in range(0, size, rows):
-                part = slice(start, min(start + rows, size))
+            for start in range(first, last, rows):
+                part = slice(start, min(start + rows, last))
                 vectors, wanted, weight = hidden[part], targets[part], weights[part]
                 scores = buffer[: part.stop - part.start]
                 if half:
@@ -379,13 +393,21 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     scaled = vectors * share
                     if half:
                         product = torch.mm(shares.t(), scaled.to(torch.bfloat16))
-                        to_items.copy_(product) if start == 0 else to_items.add_(product)
+                        to_items.copy_(product) if start == first else to_items.add_(product)
                     else:
-                        to_items.addmm_(shares.t(), scaled, beta=0 if start == 0 else 1)
+                        to_items.addmm_(shares.t(), scaled, beta=0 if start == first else 1)
                 if to_bias is not None:
                     to_bias.addmv_(scores.t(), weight)
-        if to_items is not None and not size:
+        if to_items is not None and first == last:
             to_items.zero_()
+        if world.size > 1:
+            # From here on every process has all of it.
+            world.summed_(loss)
+            for gradient in (to_items, to_bias):
+                if gradient is not None:
+                    world.summed_(gradient)
+            if to_hidden is not None:
+                to_hidden = world.joined(to_hidden[first:last], [end - begin for begin, end in pairwise(borders)])
         if to_items is not None:
             to_items.index_add_(0, targets, hidden * weights[:, None], alpha=-1)
         if to_bias is not None:
