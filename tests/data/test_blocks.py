@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from seqaug.data.actions import Actions, Numbering
 from seqaug.data.formats import blocks, sequence_lines, tables
-from seqaug.data.formats.blocks import Cells, Column, Cut, cells_of, first_appearances, texts_of
+from seqaug.data.formats.blocks import Cells, Column, Cut, cells_of, first_appearances, texts_of, unquoted
 from seqaug.data.formats.names import Names
 from seqaug.data.formats.times import TimeColumn, exact_time
 from seqaug.data.readers import read
@@ -94,10 +94,14 @@ def files(draw: st.DrawFn) -> tuple[str, str]:
     cells = st.tuples(names, names, st.sampled_from(["5", "4.5", "4", "5.0"]), at)
     rows = draw(st.lists(cells, min_size=0, max_size=30))
     end = st.sampled_from(["\n", draw(line_ends)]) if tidy else line_ends
+    quoted = mark in ",;" and draw(st.booleans())
+    if quoted:  # as programs write them that put every text into quotes
+        rows = [(*(f'"{name.replace(chr(34), 2 * chr(34))}"' for name in row[:2]), *row[2:]) for row in rows]
     lines = [mark.join(row) + draw(end) for row in rows]
     if rows and draw(st.integers(0, 5)) == 0:
         lines.insert(draw(st.integers(0, len(lines))), draw(st.sampled_from(["x\n", mark.join("abcde") + "\n", " \n", "\n"])))
-    head = "" if mark == "::" else mark.join(["user", "item", "rating", "time"]) + draw(st.sampled_from(["\n", "\r\n"]))
+    names = ['"user"', '"item"', '"rating"', '"time"'] if quoted else ["user", "item", "rating", "time"]
+    head = "" if mark == "::" else mark.join(names) + draw(st.sampled_from(["\n", "\r\n"]))
     front = draw(st.sampled_from(["", "", "", "\ufeff", "\n", "\ufeff \n\n"]))
     text = front + head + "".join(lines)
     return (text.rstrip("\n") if draw(st.booleans()) else text), mark
@@ -139,9 +143,12 @@ def test_plain_tables_are_cut_and_do_not_fall_back(tmp_path: Path, monkeypatch: 
     seen: list[Cells | None] = []
     monkeypatch.setattr(tables, "cells_of", lambda *of: seen.append(cells_of(*of)) or seen[-1])
     monkeypatch.setattr(tables, "BLOCK", 64)
-    for mark, head in ((",", "user,item,rating,time\r\n"), ("\t", "user\titem\trating\ttime\n"), ("::", "")):
+    heads = ["user", "item", "rating", "time"]
+    for mark, quote in ((",", ""), (";", '"'), ("\t", ""), ("::", "")):
         seen.clear()
-        text = head + "".join(mark.join((f"é{n % 3}", f"i{n}", "5", str(n))) + "\n" for n in range(50))
+        rows = [(f"é{n % 3}", f"i{n}", "5", str(n)) for n in range(50)]
+        every = rows if mark == "::" else [heads, *rows]
+        text = "".join(mark.join(quote + cell + quote for cell in row) + "\r\n" for row in every)
         (tmp_path / "data").write_text(text, encoding="utf-8", newline="")
         assert read(tmp_path / "data").sequences.num_actions == 50
         assert len(seen) > 10 and all(cells is not None for cells in seen)
@@ -160,6 +167,25 @@ def test_a_block_that_is_not_utf_8_or_has_a_cell_too_long_is_left_to_the_csv_mod
     assert cells_of(b"a,caf\xe9\n", PLAIN, 2) is None
     assert cells_of(b"a," + b"x" * 140_000 + b"\n", PLAIN, 2) is None
     assert cells_of(b'a,12" ruler\n', Cut(",", quotes=False), 2) is not None
+
+
+@pytest.mark.parametrize(
+    ("quoted", "plain"),
+    [
+        ('"a","b"\n', "a,b\n"),
+        ('a,"b"\r\n"c",d', "a,b\r\nc,d"),
+        ('"",""\n', ",\n"),
+        ('a,"b, c"\n', None),
+        ('a,"b\nc"\n', None),
+        ('a,"b ""c"""\n', None),
+        ('a,b"c"\n', None),
+        ('a,"b"c\n', None),
+        ('"a","b\n', None),
+        ('a"b,c"d\n', None),
+    ],
+)
+def test_quotes_that_mean_nothing_are_taken_off_and_others_are_left_to_the_csv_module(quoted: str, plain: str | None) -> None:
+    assert unquoted(quoted.encode(), PLAIN) == (None if plain is None else plain.encode())
 
 
 @given(rows=st.lists(st.tuples(st.text("ab漢", max_size=20), st.text("x1", max_size=3)), min_size=1, max_size=30))

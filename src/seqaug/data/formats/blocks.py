@@ -18,7 +18,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FIELD_MARK", "Cells", "Column", "Cut", "cells_of", "first_appearances", "texts_of"]
+__all__ = ["FIELD_MARK", "Cells", "Column", "Cut", "cells_of", "first_appearances", "texts_of", "unquoted"]
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -240,6 +240,27 @@ def cells_of(block: bytes, cut: Cut, width: int) -> Cells | None:
     if not is_end[:, -1].all() or is_end[:, :-1].any() or np.diff(found, prepend=-1).max() > LONGEST_CELL:
         return None
     return Cells(block + bytes(8), marks)
+
+
+def unquoted(block: bytes, cut: Cut) -> bytes | None:
+    """A block without its quotes, where they stand around whole cells and hold nothing that means anything; None elsewhere.
+
+    The quotes of `"ann","b07",5` say nothing; those of `"b07, the red one"` do.
+    """
+    raw = np.frombuffer(block, np.uint8)
+    is_mark = (raw == ord(cut.delimiter)) | (raw == NEWLINE)
+    quotes = np.flatnonzero(raw == ord('"'))
+    if len(quotes) % 2:
+        return None
+    opening, closing = quotes[::2], quotes[1::2]
+    begins = is_mark[opening - 1]
+    begins[opening == 0] = True
+    ends = np.append(is_mark | (raw == ord("\r")), True)[closing + 1]
+    marks = np.flatnonzero(is_mark)
+    inside = np.searchsorted(marks, closing) - np.searchsorted(marks, opening)
+    if inside.any() or not begins.all() or not ends.all():
+        return None
+    return block.replace(b'"', b"")
 
 
 def _digits(raw: Bytes, starts: Ints, length: int) -> Ints | None:

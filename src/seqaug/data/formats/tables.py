@@ -21,7 +21,7 @@ import numpy as np
 
 from ...errors import DataError
 from ..actions import Actions, Numbering
-from .blocks import FIELD_MARK, Cells, Cut, cells_of
+from .blocks import FIELD_MARK, Cells, Cut, cells_of, unquoted
 from .columns import Columns, FoundColumns, find_columns, named_like
 from .names import Names
 from .text import TextFile, malformed, shown
@@ -281,13 +281,14 @@ def _parts(table: Table, stream: BinaryIO) -> Iterator[Cells | list[list[str]]]:
         more = stream.read(BLOCK)
         whole = block.rfind(b"\n") + 1 if more else len(block)
         lines, rest = (block, b"") if whole == len(block) else (block[:whole], block[whole:])
-        if (more and not whole) or (cut.quotes and b'"' in lines):
+        plain = unquoted(lines, cut) if cut.quotes and b'"' in lines else lines
+        if (more and not whole) or plain is None:
             # A cell in quotes may run on behind the block, so from here on the csv module has it.
             stream.seek(at)
             with io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
                 yield from _chunks(iter(table.rows(text)))
             return
-        cells = cells_of(lines, cut, table.found.width)
+        cells = cells_of(plain, cut, table.found.width)
         if cells is not None:
             yield cells
         elif lines:
@@ -309,7 +310,7 @@ def _behind_header(table: Table, block: bytes) -> int | None:
     while table.header:
         end = block.find(b"\n", at)
         line = block[at:end]
-        if end < 0 or b'"' in line or b"\r" in line.removesuffix(b"\r"):
+        if end < 0 or b"\r" in line.removesuffix(b"\r"):
             return None
         at = end + 1
         if line.decode("utf-8", "replace").strip():
