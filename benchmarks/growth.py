@@ -5,11 +5,11 @@
     python benchmarks/growth.py --quick
 
 Every point is a process of its own, so that its memory is its own: a made-up data set, a recipe with narrow vectors, whole
-epochs. Printed are seconds of an epoch (the least of some, for the machine is shared), the same divided by the rate of a matrix
-product at that moment, and by how much memory the process grew beyond what it had with the data read. Below a curve stands the
-exponent of its upper half, a straight line fitted to the logarithms: 1 is linear; small sizes hide in what a batch costs anyway;
-and how many bytes its last step took for each item, row or position more, beside what a matrix of positions by items (one
-batch, 32 bits a number) would have taken.
+epochs. Printed are the seconds of an epoch (the least of some, for the machine is shared), and by how much memory the process
+grew beyond what it had with the data read. Below a curve stands the exponent of its upper half, a straight line fitted to the
+logarithms, where 1 is linear and small sizes hide in what a batch costs anyway: of the seconds, and of the seconds times the
+rate of a matrix product at that moment. After it, how many bytes the last step of the curve took for each item, user or row
+more, beside what a matrix of positions by items (one batch, 32 bits a number) would have taken.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from seqaug.recipes.plan import Patch, make_plan
 
 FIXED = {
     "items": {"users": 64, "length": 5, "batch": 64},
-    "length": {"items": 1000, "users": 256, "batch": 64},
-    "users": {"items": 1000, "length": 10, "batch": 256},
-    "batch": {"items": 1000, "users": 2048, "length": 10},
+    "length": {"items": 10_000, "users": 128, "batch": 32},
+    "users": {"items": 1_000, "length": 5, "batch": 256},
+    "batch": {"items": 30_000, "users": 1_024, "length": 5},
 }
 SIZES = {
     "items": [1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000],
     "length": [10, 20, 50, 100, 200],
-    "users": [500, 2_000, 8_000, 32_000],
-    "batch": [32, 128, 512, 2048],
+    "users": [500, 1_000, 2_000, 4_000, 8_000, 16_000],
+    "batch": [32, 64, 128, 256, 512, 1_024],
 }
 QUICK = {"items": [1_000, 10_000], "length": [10, 20], "users": [100, 200], "batch": [32, 64]}
 NAMES = {"items": "items in the catalogue", "length": "length of histories", "users": "users", "batch": "rows of a batch"}
@@ -61,7 +61,10 @@ def made_up(users: int, items: int, length: int) -> UserSequences:
 
 
 def point(recipe: str, sizes: dict[str, int], dim: int, threads: int | None, seconds: float) -> dict[str, Any]:
-    """One point of a curve, in the process that calls it. seconds: more epochs are taken as long as that many have not passed."""
+    """One point of a curve, in the process that calls it. seconds: until they have passed, more epochs are taken, six at most.
+
+    The first, in which memory is touched for the first time, counts only where it took all of them.
+    """
     if threads:
         torch.set_num_threads(threads)
     split = leave_one_out(made_up(sizes["users"], sizes["items"], sizes["length"]))
@@ -70,11 +73,11 @@ def point(recipe: str, sizes: dict[str, int], dim: int, threads: int | None, sec
     rate = rate_of_a_product()
     before = memory_now(torch.device("cpu"))
     run = Batches(plan, split, Samples(split, max_length=plan.data.max_length))
-    run.epoch()  # memory is touched for the first time
-    times = []
     began = time.perf_counter()
-    while not times or (len(times) < 5 and time.perf_counter() - began < seconds):
+    times = [run.epoch()]
+    while len(times) < 6 and time.perf_counter() - began < seconds:
         times.append(run.epoch())
+    times = times[1:] or times
     return {
         **sizes,
         "positions": sum(run.positions),
@@ -131,8 +134,9 @@ def main() -> None:
             if not options.json:
                 fits = curves[-1]
                 print(
-                    f"  exponent {fits['exponent_of_seconds']:.2f}, at the rate of a product {fits['exponent_of_products']:.2f};"
-                    f" memory {fits['bytes_more']:,.0f} bytes for each more, a matrix {fits['matrix_bytes_more']:,.0f}"
+                    f"  exponent {fits['exponent_of_seconds']:.2f}, at the rate of a product "
+                    f"{fits['exponent_of_products']:.2f}; memory {fits['bytes_more']:,.0f} bytes for each more, "
+                    f"a matrix {fits['matrix_bytes_more']:,.0f}"
                 )
     if options.json:
         print(json.dumps({**about(), "dim": options.dim, "quick": options.quick, "curves": curves}, indent=1))

@@ -4,9 +4,9 @@
     python benchmarks/recipes.py --recipes sasrec simdiffrec --json
     python benchmarks/recipes.py --quick
 
-A recipe's floor is its own: every product with the catalogue that its batches really make is watched once, then bare products of
-these shapes are timed into reused buffers, in turns with the batches themselves. `floor` joins the chunks of a batch into one
-product; `chunks` repeats them as they are made, which is the less forgiving bound. Ratios are medians over the batches. The
+A recipe's floor is its own: every product with the catalogue that its batches really make is watched once, then bare products
+of these shapes are timed into reused buffers, in turns with the batches themselves. `floor` joins the chunks of a batch into
+one product; `chunks` repeats them as they are made, which is the less forgiving bound. Ratios are medians over the batches. The
 encoder, the softmax and the optimiser are not in the floor. An epoch is reckoned from some batches by their positions; every
 stage of a recipe is a line. Ranking gives both protocols, seen items kept and removed, in one pass. Memory and the first batch
 come from a process of their own that does what `seqaug run` does, its rehearsal included, from the start of Python on.
@@ -28,6 +28,7 @@ from timing import Batches, Floor, Watched, about, synchronise, watched
 
 from seqaug.data.catalog import find
 from seqaug.data.split import Split, leave_one_out
+from seqaug.errors import did_you_mean
 from seqaug.evaluation.ranking import rank_held_out
 from seqaug.experiments.rehearse import first_users
 from seqaug.recipes.assemble import assembly_of, samples_of
@@ -171,6 +172,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    for name in options.recipes:
+        if name not in recipe_names():
+            parser.error(f"no recipe is called {name!r}.{did_you_mean(name, recipe_names())}")
     if options.quick:
         options.batches, options.repeats, options.seconds = 2, 1, 1.0
     if options.threads:
@@ -198,20 +202,18 @@ def main() -> None:
 
 def shown(row: dict[str, Any]) -> str:
     """A line for each stage, and one for the ranking."""
-    lines = []
-    for one in row["training"]:
-        lines.append(
-            f"  {row['recipe'] + ' ' + one['stage']:<22} {one['seconds_per_epoch']:8.2f} s an epoch {one['users_per_second']:9,.0f} users/s"
-            f"   {times(one['times_the_floor'])} floor   {times(one['times_the_chunks'])} its chunks"
-            f"   ({one['batches_timed']} of {one['batches']} batches, {one['rows_of_products_per_batch']:,} rows in "
-            f"{one['products_per_batch']} products)"
-        )
-    ranked = row["evaluation"]
-    first = row["seconds_to_first_batch"]
+    lines = [
+        f"  {row['recipe'] + ' ' + one['stage']:<22} {one['seconds_per_epoch']:8.2f} s an epoch "
+        f"{one['users_per_second']:9,.0f} users/s   {times(one['times_the_floor'])} its floor   "
+        f"{times(one['times_the_chunks'])} its chunks   ({one['batches_timed']} of {one['batches']} batches, "
+        f"{one['rows_of_products_per_batch']:,} rows in {one['products_per_batch']} products)"
+        for one in row["training"]
+    ]
+    ranked, first = row["evaluation"], row["seconds_to_first_batch"]
     lines.append(
-        f"  {row['recipe']:<22} ranking {ranked['seconds']:8.2f} s for all {ranked['users_per_second']:9,.0f} users/s"
-        f"   {times(ranked['times_the_product'])} its product   ({ranked['users_timed']:,} users)   peak {row['peak_bytes'] / 2**20:,.0f} MiB"
-        + ("" if first is None else f", first batch after {first:.1f} s")
+        f"  {row['recipe']:<22} {ranked['seconds']:8.2f} s a ranking {ranked['users_per_second']:8,.0f} users/s   "
+        f"{times(ranked['times_the_product'])} its products ({ranked['users_timed']:,} users)   "
+        f"peak {row['peak_bytes'] / 2**20:,.0f} MiB{'' if first is None else f', first batch after {first:.1f} s'}"
     )
     return "\n".join(lines)
 
