@@ -74,8 +74,10 @@ def describe_device(device: torch.device) -> str:
     return platform.processor() or platform.machine()
 
 
-def environment(device: torch.device, plugins: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """All of it, for environment.json. `plugins`: path in the recipe -> what is known of the plugin there."""
+def environment(device: torch.device, plugins: dict[str, dict[str, str]], processes: int = 1) -> dict[str, Any]:
+    """All of it, for environment.json. `plugins`: path in the recipe -> what is known of the plugin there. processes: how many
+    do the run together.
+    """
     return {
         "schema": 1,
         "started": now(),
@@ -84,6 +86,7 @@ def environment(device: torch.device, plugins: dict[str, dict[str, str]]) -> dic
         "implementation": sys.implementation.name,
         "device": {"type": str(device), "name": describe_device(device), "cuda": torch.version.cuda},
         "threads": torch.get_num_threads(),
+        "processes": processes,
         "cores": os.cpu_count(),
         "plugins": plugins,
     }

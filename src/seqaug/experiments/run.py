@@ -188,7 +188,7 @@ def _train(prepared: Prepared, samples: Samples, events: list[dict[str, Any]], w
     folder.begin(
         recipe=prepared.source.text,
         resolved=_resolved(prepared),
-        environment=environment(device, {path: dict(known) for path, known in prepared.plugins.items()}),
+        environment=environment(device, {path: dict(known) for path, known in prepared.plugins.items()}, world.size),
         command=shlex.join(settings.command) or _resume_command(settings),
         fresh=settings.fresh,
         plugin_files=plugin_files_of(prepared.plugins),

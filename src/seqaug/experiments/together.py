@@ -147,7 +147,8 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], said: Sequence[IO[bytes]
     if first:
         said[first].seek(0)
         text = said[first].read().decode(errors="replace").strip()
-    if first or code < 0:
+    # A mistake that all of them find, before they meet, process 0 has told.
+    if (first or code < 0) and not (codes[0] == code and code in (2, 3, 4)):
         text = f"process {first} of {len(codes)} {how}.\n{text}".strip()
     return (code if code > 0 else 1), text
 
