@@ -17,7 +17,7 @@ pip  := $(bin)/python -m pip --disable-pip-version-check
 what := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint types docs bench clean
+.PHONY: help run test test-all lint types docs bench slower clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ docs: $(VENV)/.stamp-dev ## build the documentation into site/
 
 bench: $(VENV)/.stamp-run ## time an epoch against its own matrix products; make bench BENCH="--data beauty"
 	$(bin)/python benchmarks/epoch.py $(BENCH)
+
+slower: $(VENV)/.stamp-run ## what became slower since benchmarks/baseline.json was recorded
+	$(bin)/python benchmarks/baseline.py compare $(BENCH)
 
 clean: ## remove what make and the tools made (runs/ stays)
 	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis src/seqaug.egg-info
