@@ -52,7 +52,7 @@ def plain_torch() -> tuple[float, int]:
     return float(seconds), int(peak)
 
 
-def measured(recipe: str, data: str, batches: int = BATCHES, seconds: float = SECONDS) -> dict[str, float]:
+def measured(recipe: str, data: str, batches: int, seconds: float) -> dict[str, float]:
     """Name -> ratio, for one recipe."""
     split = leave_one_out(find(data).sequences)
     plan = make_plan(load_recipe(recipe), data=data)
@@ -157,9 +157,9 @@ def main() -> int:
             parser.error(f"no recipe is called {name!r}.{did_you_mean(name, recipe_names())}")
     if options.threads:
         torch.set_num_threads(options.threads)
-    budget = {"batches": 2, "seconds": 0.5} if options.quick else {}
+    batches, seconds = (2, 0.5) if options.quick else (BATCHES, SECONDS)
     options.repeat = not options.quick
-    options.measure = lambda recipe: measured(recipe, options.data, **budget)
+    options.measure = lambda recipe: measured(recipe, options.data, batches, seconds)
     return record(options) if options.what == "record" else compare(options)
 
 

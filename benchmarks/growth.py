@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import sys
 import time
 from typing import Any
 
@@ -159,4 +158,4 @@ def shown(row: dict[str, Any], over: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -223,4 +223,4 @@ def times(found: dict[str, float] | None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

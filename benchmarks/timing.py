@@ -48,11 +48,11 @@ class Product:
     dim: int
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every product of two matrices and keeps those with one side as long as the catalogue."""
 
     def __init__(self, num_items: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._catalogue = range(num_items, num_items + 3)  # a whole table has row 0 and MASK as well
         self._next: tuple[int, int] | None = None
         self.chunks: list[Product] = []
@@ -70,7 +70,7 @@ class _Watch(TorchDispatchMode):
         if columns in self._catalogue:
             product = Product("scores", rows, inner)
             # A chunk goes on where the one before it ended; anything else is a new question of the catalogue.
-            here = (left.untyped_storage().data_ptr(), left.storage_offset())
+            here = (left.untyped_storage().data_ptr(), int(left.storage_offset()))
             if here != self._next or not self.joined:
                 self.joined.append({})
             self._next = (here[0], here[1] + left.numel())

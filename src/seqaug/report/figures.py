@@ -131,8 +131,8 @@ def line_chart(
 
     x_ticks: the places to name where they are known, such as the values of a grid. whole_x: x is counted, as epochs are.
     from_zero: whether y starts at 0. chosen_name: what the ring means. height: of the whole figure but the lines of the title
-    and the legend. Raises ValueError where there is nothing to draw,
-    or a logarithm of what is not above 0.
+    and the legend. Raises ValueError where there is nothing to draw, or where a
+    logarithm is asked of what is not above 0.
     """
     hues = [place if one.hue is None else one.hue for place, one in enumerate(series)]
     shown = [(one, place, *_finite(one)) for place, one in zip(hues, series, strict=True)]
