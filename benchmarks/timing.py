@@ -148,7 +148,7 @@ class Batches:
         self.assembly = assembly_of(plan, split, seed=0, device=device)
         own = self.assembly.stages
         chosen = own[0] if stage is None else next(one for one in own if one.name == stage.name)
-        self.assembly = replace(self.assembly, stages=(replace(chosen, rewrite=None, reset=(), epochs=10**6),))
+        self.assembly = replace(self.assembly, stages=(replace(chosen, rewrite=None, reset=(), epochs=10**6, patience=10**6),))
         fit = Fit(
             self.assembly,
             samples,
