@@ -18,7 +18,7 @@ from ..core.world import ALONE, World, dividing
 from ..data.samples import Samples
 from ..errors import Diverged
 from .early_stop import EarlyStop
-from .memory import give_back
+from .memory import Heap, give_back
 from .stages import Stages
 from .updates import Optimisers
 
@@ -206,7 +206,7 @@ class Fit:
             start_epoch = getattr(plugin, "start_epoch", None)
             if start_epoch is not None:
                 start_epoch(model.items, epoch)
-        sums = _Sums()
+        sums, heap = _Sums(), Heap()
         batch_size = stage.batch_size or self.options.batch_size
         batches = self.samples.num_batches(batch_size)
         order = self._host.manual_seed(derived(self.seed, stage.name, epoch, "data"))
@@ -234,6 +234,7 @@ class Fit:
                     sums.record(name, amount, out_of)
             if total.device.type == "cpu" and not torch.isfinite(total):
                 raise _diverged(stage, epoch, index, sums)
+            heap.settle()
             yield BatchReport(stage.name, epoch, stage.epochs, index, batches, total.detach())
         losses, records = sums.read()
         if not all(value == value and abs(value) != float("inf") for value in losses.values()):
