@@ -91,7 +91,11 @@ def separated_table(file: TextFile, first: str, delimiter: str, wanted: Wanted) 
             return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
         return csv.reader(lines, delimiter=delimiter, strict=True)
 
-    names = [name.strip() for name in next(iter(rows([first])))]
+    try:
+        names = [name.strip() for name in next(iter(rows([first])))]
+    except csv.Error as error:
+        found = f"{shown(first)}, which breaks the rules of its format ({error})"
+        raise malformed(file.path, file.first_line()[0], found, "a header with the names of the columns, on one line") from None
     cut = Cut(delimiter, quotes=delimiter != "\t")
     return _table(file, names, rows, wanted, f"{len(names)} columns as in the header ({', '.join(names)})", cut)
 
