@@ -22,7 +22,7 @@ from timing import ROOT, about
 
 HERE = Path(__file__).parent
 KEPT = ("machine", "device", "cores", "threads", "torch", "gflops_of_a_product", "load", "commit", "date")
-DEFAULT = ("recipes", "others", "growth", "baseline", "page")
+DEFAULT = ("recipes", "others", "epoch", "growth", "baseline", "page")
 
 
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -34,6 +34,7 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     return {
         "recipes": ["recipes.py", "--data", options.data, "--json", *small, *quick, *threads],
         "others": ["others.py", "--data", options.data, "--json", *steps, *threads],
+        "epoch": ["epoch.py", "--data", options.data, "--repeats", "1", "--json", *threads],
         "growth": ["growth.py", "--json", *quick, *threads],
         "plan": ["plan.py", "--json", *threads],
         "baseline": ["baseline.py", "record", "--file", str(options.baseline), *small, *quick, *threads],

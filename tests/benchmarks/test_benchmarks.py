@@ -158,7 +158,7 @@ def test_what_is_recorded_is_rounded_and_has_a_line_for_each_row() -> None:
 def test_one_command_records_everything(tmp_path: Path) -> None:
     words = ["--quick", "--data", "movietweetings", "--into", str(tmp_path / "into"), "--threads", "1"]
     ran("record.py", *words, "--baseline", str(tmp_path / "baseline.json"))
-    assert {path.stem for path in (tmp_path / "into").glob("*.json")} == {"recipes", "others", "growth"}
+    assert {path.stem for path in (tmp_path / "into").glob("*.json")} == {"recipes", "others", "epoch", "growth"}
     for path in (tmp_path / "into").glob("*.json"):
         found = json.loads(path.read_text())
         assert set(found) >= ABOUT and found["command"].startswith(f"python benchmarks/{path.stem}.py")
