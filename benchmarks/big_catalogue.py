@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from timing import about
 
 from seqaug.builtin.noise_sources import SimilarityNoise
 from seqaug.core.items import ItemScores, ItemTable
@@ -60,7 +61,7 @@ def main() -> None:
             environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads)}
             done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
             lines.append({"items": num_items, "question": question, **json.loads(done.stdout)})
-    found = {"dim": DIM, "seed": arguments.seed, "threads": arguments.threads, "torch": torch.__version__, "lines": lines}
+    found = {**about(), "dim": DIM, "seed": arguments.seed, "lines": lines}
     print(json.dumps(found) if arguments.json else table(found))
 
 
@@ -150,7 +151,8 @@ def status(name: str) -> int:
 
 def table(found: dict[str, Any]) -> str:
     lines = [
-        f"width {found['dim']}, seed {found['seed']}, {found['threads']} threads, torch {found['torch']}",
+        f"{found['command']}, commit {found['commit']}, {found['date']}, threads {found['threads']}, torch {found['torch']}",
+        f"{found['machine']}; load {found['load']}; {found['gflops_of_a_product']} GFLOP/s of a product; width {found['dim']}",
         "",
         "| items | question | rows | seconds | CPU seconds | extra | peak | item table | written down |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",

@@ -53,7 +53,11 @@ def main() -> None:
     if arguments.part:
         print(json.dumps(PARTS[arguments.part[0]](arguments, *arguments.part[1:])))
         return
-    found = measured(arguments)
+    import torch
+    from timing import about
+
+    torch.set_num_threads(arguments.threads)
+    found = {**about(), **measured(arguments)}
     print(json.dumps(found) if arguments.json else table(found))
 
 
@@ -65,7 +69,9 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         def part(*words: str) -> dict[str, Any]:
             print(" ".join(words), file=sys.stderr, flush=True)
             command = [sys.executable, __file__, *sys.argv[1:], "--part", *words]
-            done = subprocess.run(command, env=environment, cwd=temporary, stdout=subprocess.PIPE, check=True)
+            done = subprocess.run(command, env=environment, cwd=temporary, stdout=subprocess.PIPE)
+            if done.returncode:
+                sys.exit(f"{' '.join(words)} failed; what it said stands above.")
             return dict(json.loads(done.stdout))
 
         lines = []
@@ -81,7 +87,6 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         "users": arguments.users,
         "items": arguments.items,
         "seed": arguments.seed,
-        "threads": arguments.threads,
         "lines": lines,
     }
 
@@ -261,8 +266,8 @@ def timed(what: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> str:
     lines = [
-        f"{found['actions']:,} actions, {found['users']:,} users, {found['items']:,} items drawn from seed {found['seed']}; "
-        f"{found['threads']} threads",
+        f"{found['actions']:,} actions, {found['users']:,} users, {found['items']:,} items drawn from seed {found['seed']}",
+        *facts(found),
         "",
         "| what | seconds | CPU seconds | peak resident | |",
         "| --- | --- | --- | --- | --- |",
@@ -273,6 +278,14 @@ def table(found: dict[str, Any]) -> str:
             f"| {remark(line)} |"
         )
     return "\n".join(lines)
+
+
+def facts(found: dict[str, Any]) -> list[str]:
+    """What has to stand beside the numbers."""
+    return [
+        f"{found['command']}, commit {found['commit']}, {found['date']}, threads {found['threads']}, torch {found['torch']}",
+        f"{found['machine']}; load {found['load']}; {found['gflops_of_a_product']} GFLOP/s of a product",
+    ]
 
 
 def remark(line: dict[str, Any]) -> str:
