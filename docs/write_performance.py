@@ -334,14 +334,13 @@ def curves(growth: dict[str, Any]) -> str:
     return (
         f"## How cost grows\n\nMade-up data, vectors of {growth['dim']} numbers, whole epochs, a process for each point. "
         f"{facts(growth)}\nThe exponent is that of the curve's upper half, fitted on logarithms: 1 is linear. Beside it the "
-        "same for the seconds times the rate of a matrix product at that moment, which takes out some of the machine's drift. "
+        "same for the seconds times the rate of a matrix product before and after, which takes out some of the machine's drift. "
         "Small sizes hide in what a batch costs anyway, so curves begin flat.\n\n"
         f"{table(head, rows)}\nThe last two columns say how much memory the last step of each curve took for each item, "
         "position, user or row more, and how much one matrix of (positions of a batch) x items, which is never written down, "
         "would have taken. What grows with the catalogue is the item table, its gradient and the optimiser's two numbers for "
-        "each of its own; what grows with the batch is what encoders keep for their backward pass.\n\n"
-        + "\n\n".join([*seconds, *memory])
-        + "\n"
+        "each of its own; what grows with the batch is what encoders keep for their backward pass, which with attention goes "
+        "with the square of the length.\n\n" + "\n\n".join([*seconds, *memory]) + "\n"
     )
 
 
