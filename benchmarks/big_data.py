@@ -20,6 +20,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -56,6 +57,8 @@ def main() -> None:
     import torch
     from timing import about
 
+    # Without it a command that is ended, as by `timeout`, would leave the temporary folder behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     torch.set_num_threads(arguments.threads)
     found = {**about(), **measured(arguments)}
     print(json.dumps(found) if arguments.json else table(found))
