@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from ..data.layout import Layout
 from ..errors import SeqaugError
-from .seeds import derived
+from .seeds import derived, seed_global
 
 __all__ = ["ALONE", "World", "divided_rows", "divided_sequences", "dividing", "present"]
 
@@ -168,14 +168,14 @@ def divided_sequences(
     positions = [offsets[border] for border in borders]
     own = _Share.apply(flat, positions, world)  # type: ignore[no-untyped-call]
     seed = torch.initial_seed()
-    if training:
-        _seed(derived(seed, "share", world.rank) if world.rank else None)
+    if training and world.rank:
+        seed_global(derived(seed, "share", world.rank), flat.device)
     if first < last:
         found = run(own, Layout(layout.counts[first:last], layout.device), slice(first, last))
     else:
         found = flat.new_zeros((0, flat.shape[1])) + own.sum() * 0
     if training:
-        _seed(derived(seed, "after shares"))
+        seed_global(derived(seed, "after shares"), flat.device)
     sizes = [end - begin for begin, end in pairwise(borders if latest else positions)]
     joined: Tensor = _Join.apply(found, sizes, world)  # type: ignore[no-untyped-call]
     return joined
@@ -188,11 +188,6 @@ def divided_rows(rows: Tensor, counts: Sequence[int]) -> Tensor:
         return rows
     share: Tensor = _Share.apply(rows, world.sequences(counts), world)  # type: ignore[no-untyped-call]
     return share
-
-
-def _seed(seed: int | None) -> None:
-    if seed is not None:
-        torch.manual_seed(seed)
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
