@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--began", type=float, default=BEGAN, help="seconds since 1970")
     options = parser.parse_args()
-    first, seen = None, 0
+    first, processor, seen = None, None, 0
     with tempfile.TemporaryDirectory() as folder:
         settings = RunSettings(
             recipe=options.recipe, data=options.data, device=options.device, threads=options.threads, out=Path(folder) / "run"
@@ -42,12 +42,14 @@ def main() -> None:
         for event in events:
             if isinstance(event, BatchReport):
                 float(event.loss)  # waits for the device
-                first, seen = first or time.time() - options.began, seen + 1
+                first, processor = first or time.time() - options.began, processor or time.process_time()
+                seen += 1
             if seen >= options.batches or isinstance(event, Evaluated):
                 break
         events.close()
     found = {
         "seconds_to_first_batch": first,
+        "processor_seconds_to_first_batch": processor,
         "peak_bytes": peak_memory(),
         "peak_device_bytes": peak_device_memory(torch.device(options.device)),
         "batches_in_peak": seen,

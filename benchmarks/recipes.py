@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timing import Batches, Floor, Watched, about, synchronise, watched
+from timing import Batches, Floor, Watched, about, clock, synchronise, watched
 
 from seqaug.data.catalog import find
 from seqaug.data.split import Split, leave_one_out
@@ -72,7 +72,7 @@ def training(plan: Plan, split: Split, *, batches: int, seconds: float, device: 
             times["chunks"].append(floor.seconds(found.chunks))
         share = sum(run.positions) / sum(run.positions[warm : warm + len(asked)])
         epoch = {name: sum(values) * share for name, values in times.items()}
-        products = asked[0].joined
+        products, amounts = asked[0].joined, [sum(one.rows for one in each.joined) for each in asked]
         lines.append(
             {
                 "stage": stage.name,
@@ -86,35 +86,46 @@ def training(plan: Plan, split: Split, *, batches: int, seconds: float, device: 
                 "seconds_per_epoch": epoch["step"],
                 "users_per_second": run.samples.num_users / epoch["step"],
                 "floor_seconds_per_epoch": epoch["floor"],
-                "times_the_floor": ratio(times["step"], times["floor"]),
-                "times_the_chunks": ratio(times["step"], times["chunks"]),
+                "times_the_floor": ratio(times["step"], times["floor"], amounts),
+                "times_the_chunks": ratio(times["step"], times["chunks"], amounts),
             }
         )
     return lines
 
 
-def ratio(ours: list[float], floor: list[float]) -> dict[str, float] | None:
-    """Median, least and most over the batches; None where a batch asks nothing of the catalogue."""
+def ratio(ours: list[float], floor: list[float], amounts: list[int] | None = None) -> dict[str, float] | None:
+    """Median, least and most over the batches; None where a batch asks nothing of the catalogue.
+
+    quiet: the least of ours over the least of the floor, which other work on the machine moves least. amounts: how much there
+    is in each batch, where that differs.
+    """
     if min(floor) < 1e-5:
         return None
     found = [mine / bare for mine, bare in zip(ours, floor, strict=True)]
-    return {"median": statistics.median(found), "min": min(found), "max": max(found)}
+    mine, bare = (
+        min(one / amount for one, amount in zip(times, amounts or [1] * len(times), strict=True)) for times in (ours, floor)
+    )
+    return {"median": statistics.median(found), "min": min(found), "max": max(found), "quiet": mine / bare}
 
 
-def evaluation(plan: Plan, split: Split, *, seconds: float, repeats: int, device: str) -> dict[str, Any]:
-    """Full ranking of test users, as many as `repeats` rounds and the watched one allow within the seconds."""
+def evaluation(
+    plan: Plan, split: Split, *, seconds: float, repeats: int, device: str, users: int | None = None
+) -> dict[str, Any]:
+    """Full ranking of `users` of the test, by default as many as the seconds allow."""
     assembly = assembly_of(plan, split, seed=0, device=device)
 
     def rank(users: int) -> float:
         synchronise(torch.device(device))
-        began = time.perf_counter()
+        began = clock()
         rank_held_out(assembly, first_users(split.test, users), seed=0, device=device)
-        return time.perf_counter() - began
+        return clock() - began
 
     everyone = len(split.test.users)
-    probe = min(PROBE, everyone)
-    per_user = min(rank(probe) for _ in range(2)) / probe
-    users = min(everyone, max(probe, int(seconds / (repeats + 2) / per_user)))
+    if users is None:
+        probe = min(PROBE, everyone)
+        per_user = min(rank(probe) for _ in range(2)) / probe
+        users = max(probe, int(seconds / (repeats + 2) / per_user))
+    users = min(users, everyone)
     with watched(split.sequences.num_items) as asked:
         rank(users)
     floor = Floor(split.sequences.num_items, asked.joined, device)

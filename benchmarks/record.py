@@ -37,7 +37,7 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
         "epoch": ["epoch.py", "--data", options.data, "--repeats", "1", "--json", *threads],
         "growth": ["growth.py", "--json", *quick, *threads],
         "plan": ["plan.py", "--json", *threads],
-        "baseline": ["baseline.py", "record", "--file", str(options.baseline), *small, *quick, *threads],
+        "baseline": ["baseline.py", "record", "--file", str(options.baseline), *small, *quick],
     }
 
 

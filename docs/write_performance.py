@@ -52,7 +52,8 @@ TAIL = """\
 
 `python benchmarks/baseline.py compare` trains and ranks with every recipe on the bundled data, compares ratios (not seconds)
 with `benchmarks/baseline.json`, names what takes over 30 % more and ends with exit code 1 where there is any. `record` in the
-place of `compare` makes today the baseline. Whatever looks slower is measured again before it is called so.
+place of `compare` makes today the baseline. It counts the time of one processor, and measures again what looks slower before
+calling it so, because a machine is seldom left alone.
 
 ## What is not here
 
@@ -334,7 +335,7 @@ def curves(growth: dict[str, Any]) -> str:
     return (
         f"## How cost grows\n\nMade-up data, vectors of {growth['dim']} numbers, whole epochs, a process for each point. "
         f"{facts(growth)}\nThe exponent is that of the curve's upper half, fitted on logarithms: 1 is linear. Beside it the "
-        "same for the seconds times the rate of a matrix product before and after, which takes out some of the machine's drift. "
+        "same for the seconds times the rate of a matrix product before and after, which takes out some of what drifts. "
         "Small sizes hide in what a batch costs anyway, so curves begin flat.\n\n"
         f"{table(head, rows)}\nThe last two columns say how much memory the last step of each curve took for each item, "
         "position, user or row more, and how much one matrix of (positions of a batch) x items, which is never written down, "
