@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -60,7 +62,7 @@ def cluster() -> Iterator[Any]:
     # Of this cluster alone: otherwise Ray writes one into the home of whoever runs the tests.
     patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     patch.setenv("RAY_memory_monitor_refresh_ms", "0")
-    ray.init(num_cpus=2, log_to_driver=False, configure_logging=False, include_dashboard=False)
+    ray.init(address="local", num_cpus=2, log_to_driver=False, configure_logging=False, include_dashboard=False)
     yield ray
     ray.shutdown()
     patch.undo()
@@ -190,6 +192,44 @@ def test_an_interrupted_matrix_has_its_states_back_and_goes_on_to_the_same_numbe
     assert not (planned.folder / "state.pt").exists()
 
 
+LOST_MACHINE = """
+import sys
+from pathlib import Path
+import ray
+from ray.cluster_utils import Cluster
+from seqaug.experiments.matrix import Ended, Epoch, Failed, Member, Note, plan_matrix, run_matrix
+from seqaug.experiments.settings import RunSettings
+from seqaug.recipes.plan import Patch
+
+if __name__ == "__main__":
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    first = cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
+    patches = [Patch("data.max_length", 8, "-s"), Patch("items.dim", 8, "-s"), Patch("training.patience", 1000, "-s")]
+    settings = RunSettings("sasrec", sys.argv[1], device="cpu", patches=[*patches, Patch("training.epochs", 200, "-s")])
+    for event in run_matrix(plan_matrix([Member("a", "toy", 0, settings)]), threads=1, executor="ray"):
+        if isinstance(event, Epoch) and first is not None:
+            cluster.add_node(num_cpus=1)
+            cluster.remove_node(first, allow_graceful=False)
+            first = None
+        if isinstance(event, Note | Failed):
+            print(event.message)
+        if isinstance(event, Ended):
+            print("ended after", event.record.metrics["epochs"])
+"""
+
+
+@pytest.mark.slow
+def test_a_run_goes_to_another_machine_where_its_own_is_lost(toy: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra `ray`, which is not installed")
+    (tmp_path / "main.py").write_text(LOST_MACHINE)
+    environment = {**os.environ, "RAY_AUTH_TOKEN": secrets.token_hex(32), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "main.py", str(toy)]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "its worker was lost" in done.stdout and done.stdout.rstrip().endswith("ended after 200"), done.stdout
+
+
 def test_what_the_cluster_does_not_have_is_refused(cluster: Any) -> None:
     with pytest.raises(RecipeError, match=r"--threads 3: no machine of the cluster has so many CPUs; the largest has 2"):
         RayCluster("", 1, threads=3)
@@ -222,14 +262,15 @@ def test_jobs_and_threads_follow_from_what_the_machines_have() -> None:
     assert Room(cpus=(8,), gpus=2).jobs(threads=None, gpu=True) == 2
 
 
-def test_a_cluster_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_is_not_there_is_an_error_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = pytest.importorskip("ray", reason="needs the extra `ray`, which is not installed")
-
-    def refuse(**options: Any) -> None:
-        raise ConnectionError("nobody answers")
-
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
-    monkeypatch.setattr(ray, "init", refuse)
-    with pytest.raises(RecipeError, match=r"ray:10.0.0.1:6379: no Ray cluster .* nobody answers"):
-        connect("10.0.0.1:6379")
-    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    with socket.socket() as nobody:  # bound, but it does not listen
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        with pytest.raises(RecipeError, match=f"ray:{address}: no Ray cluster could be had there"):
+            connect(address)
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(RecipeError, match=f"ray:{address}: no Ray cluster could be had there"):
+            connect("")
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0", "nobody was asked whether Ray may report what is run"

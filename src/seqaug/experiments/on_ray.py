@@ -7,6 +7,7 @@ as a run at home would have it, and holds what the seat has handed back: a state
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,8 @@ MOST_REPEATS = 2
 """How often a run is tried again whose worker was lost."""
 _LOCK_WAIT = 5.0
 """Seconds that a folder may stay locked by a process that is about to end."""
+_ANSWER = 10.0
+"""Seconds in which the head of a cluster has to answer."""
 _FAREWELL = 3.0
 """Seconds that a seat has to tidy up."""
 
@@ -50,7 +53,7 @@ class Room:
 
 
 def connect(address: str) -> Any:
-    """The module ray, connected to the cluster at `address`; "" for the one that runs here, started where there is none.
+    """The module ray, connected to the cluster at `address`; "" for that of $RAY_ADDRESS, or one that is started here.
 
     The connection stays until the program ends, or until somebody calls `ray.shutdown`. Raises RecipeError where Ray is not
     installed, or there is no such cluster.
@@ -67,17 +70,28 @@ def connect(address: str) -> Any:
     if ray.is_initialized():
         return ray
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "include_dashboard": False}
+    address = address or os.environ.get("RAY_ADDRESS", "")
+    if not address:
+        # Not the one that Ray remembers having started here last: if that is gone, it would look for it for minutes.
+        ray.init(address="local", num_cpus=cores(), **quiet)
+        return ray
     try:
-        ray.init(address=address or "auto", **quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        if address:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise RecipeError(
-                f"--executor ray:{address}: no Ray cluster could be had there: {reason}\n"
-                "  On the first machine: ray start --head. On the others: ray start --address=HOST:PORT, as the first one says."
-            ) from error
-        ray.init(num_cpus=cores(), **quiet)
+        _answers(address)
+        ray.init(address=address, **quiet)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RecipeError(
+            f"--executor ray:{address}: no Ray cluster could be had there: {reason}\n"
+            "  On the first machine: ray start --head. On the others: ray start --address=HOST:PORT, as the first one says."
+        ) from error
     return ray
+
+
+def _answers(address: str) -> None:
+    """Raises OSError where nobody listens at HOST:PORT, which Ray takes minutes to find out."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), _ANSWER).close()
 
 
 def room(address: str) -> Room:
@@ -258,6 +272,9 @@ class RayCluster:
         except errors.RayTaskError as error:
             self._free(place)
             self._end(run, Died(f"its seat on the cluster failed: {_reason(error)}", 1))
+            return
+        except errors.ActorUnavailableError:
+            self._lost(place, run, "it cannot be reached any more")
             return
         except errors.RayError as error:
             self._lost(place, run, _reason(error))
