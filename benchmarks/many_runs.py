@@ -13,7 +13,8 @@ threads       one process, a thread of Python for each seed, one thread of torch
 Ratios are of the time of `processes` in the same round: below 1 is faster than what --jobs does. What a process costs before
 its first batch stands beside it, and what the same costs in a process that is there already; and whether the weights are those
 of a seed that was trained alone, after the last round. On a busy machine threads of one product wait for one another, so that
-`in turn` is far slower than on an idle one.
+`in turn` is far slower than on an idle one; the processor time, of all threads and processes together, says there what the work
+costs, where the clock says who else was at work.
 """
 
 from __future__ import annotations
@@ -74,9 +75,10 @@ def alone(connection: Connection, recipe: str, data: str, seed: int) -> None:
     training = Seed(recipe, data, leave_one_out(find(data).sequences), seed)
     connection.send("ready")
     while (batches := connection.recv()) is not None:
+        began = time.process_time()
         for _ in range(batches):
             training.step()
-        connection.send("done")
+        connection.send(time.process_time() - began)
     connection.send((training.weights().numpy(), peak_memory()))
 
 
@@ -100,11 +102,11 @@ class Processes:
             pipe.recv()
         self.seconds = time.perf_counter() - began
 
-    def train(self, batches: int) -> None:
+    def train(self, batches: int) -> float:
+        """Returns the processor time of all of them together."""
         for pipe in self._pipes:
             pipe.send(batches)
-        for pipe in self._pipes:
-            pipe.recv()
+        return sum(float(pipe.recv()) for pipe in self._pipes)
 
     def end(self) -> tuple[list[Tensor], list[int]]:
         """Weights and peak memory of each."""
@@ -156,14 +158,16 @@ def measured(recipe: str, options: argparse.Namespace) -> dict[str, Any]:
     one_more = (time.perf_counter() - began) / (number * len(own))
     broken: dict[str, str] = {}
     times: dict[str, list[float]] = {way: [] for way in WAYS}
+    work: dict[str, list[float]] = {way: [] for way in WAYS}
     for turn in range(options.rounds + 1):
         for way in WAYS:
             if way in broken:
                 continue
-            began = time.perf_counter()
+            began, spent = time.perf_counter(), time.process_time()
+            there = 0.0
             try:
                 if way == "processes":
-                    processes.train(options.batches)
+                    there = processes.train(options.batches)
                 elif way == "threads":
                     threaded(own[way], options.batches)
                 else:
@@ -173,6 +177,7 @@ def measured(recipe: str, options: argparse.Namespace) -> dict[str, Any]:
                 continue
             if turn:  # the first round warms up
                 times[way].append(time.perf_counter() - began)
+                work[way].append(there or time.process_time() - spent)
     weights, memory = processes.end()
     rows: dict[str, dict[str, Any]] = {}
     for way in WAYS:
@@ -186,6 +191,8 @@ def measured(recipe: str, options: argparse.Namespace) -> dict[str, Any]:
             differences = [float((one.weights() - other).abs().max()) for one, other in pairs]
         rows[way] = {
             "seconds_of_a_batch_of_each": statistics.median(times[way]) / options.batches,
+            "processor_seconds_of_a_batch_of_each": statistics.median(work[way]) / options.batches,
+            "processor_ratio": statistics.median(work[way]) / statistics.median(work["processes"]),
             "ratio": statistics.median(ratios),
             "smallest": min(ratios),
             "largest": max(ratios),
@@ -218,14 +225,16 @@ def main() -> None:
         return
     print(f"{options.data}, {options.seeds} seeds at a time, {options.rounds} rounds of {options.batches} batches of each")
     for one in found:
-        print(f"\n{one['recipe']:<14} {'a batch of each':>16} {'beside processes':>17} {'range':>14}  weights differ by")
+        heads = f"{'beside processes':>17} {'range':>12} {'processor time':>15}"
+        print(f"\n{one['recipe']:<12} {'a batch of each':>16} {heads}  weights differ by")
         for way, row in one["ways"].items():
             if "broken" in row:
-                print(f"{way:<14} broke: {row['broken']}")
+                print(f"{way:<12} broke: {row['broken']}")
                 continue
-            spread = f"{row['smallest']:.2f}-{row['largest']:.2f}"
             seconds = f"{1000 * row['seconds_of_a_batch_of_each']:.0f} ms"
-            print(f"{way:<14} {seconds:>16} {row['ratio']:>17.2f} {spread:>14}  {row['weights_differ_by']:.1e}")
+            spread = f"{row['smallest']:.2f}-{row['largest']:.2f}"
+            ratios = f"{row['ratio']:>17.2f} {spread:>12} {row['processor_ratio']:>15.2f}"
+            print(f"{way:<12} {seconds:>16} {ratios}  {row['weights_differ_by']:.1e}")
         print(
             f"the processes were ready to train after {one['seconds_until_the_processes_train']:.1f} s; "
             f"one more seed in a process takes {one['seconds_of_one_more_seed_in_a_process']:.2f} s; "
