@@ -17,7 +17,7 @@ pip  := $(bin)/python -m pip --disable-pip-version-check
 what := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all lint types docs references plugins bench clean
+.PHONY: help run test test-all lint types docs references plugins bench slower clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ plugins: ## install the packages of plugins/ into an environment of their own, a
 
 bench: $(VENV)/.stamp-run ## time an epoch against its own matrix products; make bench BENCH="--data beauty"
 	$(bin)/python benchmarks/epoch.py $(BENCH)
+
+slower: $(VENV)/.stamp-run ## what became slower since benchmarks/baseline.json was recorded
+	$(bin)/python benchmarks/baseline.py compare $(BENCH)
 
 clean: ## remove what make and the tools made (runs/ stays)
 	rm -rf $(VENV) .venv-plugins build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis src/seqaug.egg-info

@@ -264,22 +264,78 @@ def test_a_failed_import_leaves_nothing_behind(home: Path, tmp_path: Path) -> No
     assert "bad" not in catalog.data_names() and not (home / "data" / "bad").exists()
 
 
-@pytest.mark.parametrize("damage", ["cut", "swapped", "gone", "about"])
+@pytest.mark.parametrize("damage", ["cut", "swapped", "gone", "turned", "about", "listed"])
 def test_damage_on_the_shelf_is_noticed(home: Path, table: Path, damage: str) -> None:
     catalog.import_file(table, "shop")
     place = home / "data" / "shop"
     if damage == "cut":
-        content = (place / "sequences.npz").read_bytes()
-        (place / "sequences.npz").write_bytes(content[: len(content) // 2])
+        content = (place / "items.npy").read_bytes()
+        (place / "items.npy").write_bytes(content[: len(content) // 2])
     elif damage == "swapped":
         shelf.save(UserSequences.from_lists([("u", ["a", "b", "c"])]), home / "data" / "other", {})
-        (home / "data" / "other" / "sequences.npz").rename(place / "sequences.npz")
+        (home / "data" / "other" / "items.npy").rename(place / "items.npy")
     elif damage == "gone":
-        (place / "sequences.npz").unlink()
+        (place / "item_ids.npy").unlink()
+    elif damage == "turned":
+        items = np.load(place / "items.npy")
+        np.save(place / "items.npy", items[::-1])
+    elif damage == "listed":
+        facts = json.loads((place / "about.json").read_text(encoding="utf-8"))
+        (place / "about.json").write_text(json.dumps(facts | {"files": []}), encoding="utf-8")
     else:
         (place / "about.json").write_text("{", encoding="utf-8")
     assert "is damaged" in message(catalog.find, "shop")
     assert any(entry.name == "shop" for entry in catalog.entries())
+
+
+def packed(place: Path) -> None:
+    """Turn what is shelved at `place` into the first form, as seqaug 0.1 wrote it."""
+    names = ("offsets", "items", "user_ids", "item_ids")
+    np.savez_compressed(place / "sequences.npz", **{name: np.load(place / f"{name}.npy") for name in names})
+    for name in names:
+        (place / f"{name}.npy").unlink()
+    facts = json.loads((place / "about.json").read_text(encoding="utf-8"))
+    del facts["files"]
+    (place / "about.json").write_text(json.dumps(facts | {"schema": 1}), encoding="utf-8")
+
+
+def test_a_data_set_shelved_in_the_first_form_is_still_read(home: Path, table: Path) -> None:
+    imported = catalog.import_file(table, "shop")
+    packed(home / "data" / "shop")
+    found = catalog.find("shop")
+    assert list(found.sequences) == list(imported.sequences) and found.sha256 == imported.sha256
+    content = (home / "data" / "shop" / "sequences.npz").read_bytes()
+    (home / "data" / "shop" / "sequences.npz").write_bytes(content[: len(content) // 2])
+    assert "is damaged" in message(catalog.find, "shop")
+
+
+def test_a_form_that_is_newer_than_this_version_is_refused(home: Path, table: Path) -> None:
+    catalog.import_file(table, "shop")
+    about = home / "data" / "shop" / "about.json"
+    about.write_text(json.dumps(json.loads(about.read_text(encoding="utf-8")) | {"schema": 3}), encoding="utf-8")
+    text = message(catalog.find, "shop")
+    assert "of another version of seqaug" in text and "import it again" in text
+
+
+def test_the_arrays_of_a_shelved_data_set_are_the_files_themselves(home: Path, table: Path) -> None:
+    catalog.import_file(table, "shop")
+    sequences = catalog.find("shop").sequences
+    for array in (sequences.offsets, sequences.items, sequences.user_ids, sequences.item_ids):
+        whole = array
+        while isinstance(whole.base, np.ndarray):
+            whole = whole.base
+        assert isinstance(whole, np.memmap) and type(array) is np.ndarray
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = array[-1]
+    computed = UserSequences.from_lists(list(sequences)).sha256
+    assert sequences.sha256 == computed  # which was read, not computed
+
+
+def test_a_data_set_that_is_in_use_can_be_replaced(home: Path, table: Path) -> None:
+    first = catalog.import_file(table, "shop").sequences
+    before = list(first)
+    catalog.import_file(table, "shop", k_core=2, replace=True)
+    assert list(first) == before and list(catalog.find("shop").sequences) != before
 
 
 # --- fetching

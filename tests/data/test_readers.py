@@ -400,6 +400,7 @@ HEAD = "user,item,rating,time\n1,a,5,1\n1,b,5,2\n"
         (HEAD + '"1\nx",c,5\n', 5, "3 columns", "4 columns"),
         (HEAD + f"1,{'x' * 300},5,3\n", 4, "a name of 300 characters", "the name of an item"),
         (HEAD + "1,c\x01,5,3\n", 4, "control characters", "the name of an item"),
+        ('\nuser,"item,time\n1,2,3\n', 2, "which breaks the rules of its format", "a header with the names of the columns"),
         ("1::2::3::4\n1::2::3\n", 2, "3 columns ('1 | 2 | 3')", "user::item::rating::time"),
         ("1::2::3::4\n1::2::3::x\n", 2, "'x' in the column time", "a time as a number"),
         ("user_id:token\titem_id:token\ttimestamp:float\n1\t2\n", 2, "2 columns", "between tabs"),

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from seqaug.data import sequences as sequences_module
 from seqaug.data.actions import keep_mask, renumbered
-from seqaug.data.sequences import UserSequences
+from seqaug.data.sequences import UserSequences, num_repeats
 
 Histories = list[tuple[str, list[str]]]
 
@@ -95,10 +96,12 @@ def test_counts_agree_with_a_naive_loop(data: Histories) -> None:
         assert found.sparsity == pytest.approx(1 - sum(lengths) / (len(data) * len(distinct)))
 
 
-@given(data=histories)
-def test_the_hash_is_that_of_the_lines_in_circulation(data: Histories) -> None:
+@given(data=histories, at_once=st.sampled_from([1, 2, 3, 1 << 14]))
+def test_the_hash_is_that_of_the_lines_in_circulation(data: Histories, at_once: int) -> None:
     lines = "".join(" ".join([user, *items]) + "\n" for user, items in data)
-    assert UserSequences.from_lists(data).sha256 == hashlib.sha256(lines.encode()).hexdigest()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sequences_module, "USERS_AT_ONCE", at_once)
+        assert UserSequences.from_lists(data).sha256 == hashlib.sha256(lines.encode()).hexdigest()
 
 
 def test_the_hash_sees_order_names_and_users() -> None:
@@ -134,3 +137,11 @@ def test_keeping_first_or_last_leaves_each_pair_once(rows: list[tuple[int, int]]
     assert keep_mask(users, items, "first").tolist() == first
     assert keep_mask(users, items, "last").tolist() == last
     assert keep_mask(users, items, "keep").all()
+
+
+@given(rows=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=15))
+def test_repeats_are_the_actions_beyond_the_first_of_each_pair(rows: list[tuple[int, int]]) -> None:
+    users = np.asarray([user for user, _ in rows], dtype=np.int64)
+    items = np.asarray([item for _, item in rows], dtype=np.int64)
+    assert num_repeats(users, items) == len(rows) - len(set(rows))
+    assert [*zip(users.tolist(), items.tolist(), strict=True)] == rows  # which are left as they were

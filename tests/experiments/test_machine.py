@@ -22,7 +22,7 @@ def test_an_estimate_counts_what_is_there_and_writes_nothing(small: Callable[...
     found = estimate(prepare(small("simdiffrec")))
     assert found.parameters["items"] == 42 * 8
     assert found.weights_bytes == 4 * sum(found.parameters.values())
-    assert found.training_bytes == 5 * found.weights_bytes
+    assert found.memory.model == 5 * found.weights_bytes
     assert found.batches_per_epoch == 2 and found.epochs == 3
     assert found.seconds_at_most == pytest.approx(3 * found.seconds_per_epoch)
     assert found.seconds_per_epoch > 0

@@ -36,11 +36,12 @@ ONLY_IN: dict[str, set[str]] = {
     "entrypoints": {"core"},
     "sklearn": {"report"},
     "optuna": {"experiments"},
+    "ray": {"experiments"},
     "pytest": {"testing"},
     "hypothesis": {"testing"},
 }
 
-OPTIONAL = {"sklearn", "optuna", "pytest", "hypothesis"}
+OPTIONAL = {"sklearn", "optuna", "ray", "pytest", "hypothesis"}
 FROM_ELSEWHERE = {"torch", "numpy", "pydantic", "click", "rich", "entrypoints", "safetensors", *OPTIONAL}
 
 

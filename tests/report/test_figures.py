@@ -150,6 +150,14 @@ def test_on_a_logarithmic_axis_equal_ratios_are_equally_far_apart() -> None:
     assert second - first == pytest.approx(third - second, abs=0.11)
 
 
+def test_y_can_be_logarithmic_too_and_refuses_what_has_no_logarithm() -> None:
+    svg = line_chart([Series("a", [1, 2, 3], [1, 10, 100])], title="t", x_label="x", y_label="y", log_y=True)
+    ((first, second, third),) = ([y for _, y in line] for line in points_of(svg))
+    assert first - second == pytest.approx(second - third, abs=0.11) and first > third
+    with pytest.raises(ValueError, match="above 0"):
+        line_chart([Series("a", [1, 2], [0, 1])], title="t", x_label="x", y_label="y", log_y=True)
+
+
 def test_a_value_that_is_not_finite_is_left_out() -> None:
     svg = line_chart([Series("a", [1, 2, 3, 4], [1, math.nan, 2, math.inf])], title="t", x_label="x", y_label="y")
     assert [len(line) for line in points_of(svg)] == [2]

@@ -87,7 +87,9 @@ def ablate(ctx: click.Context, /, output: Output, recipe: str, **options: Any) -
         out=options["out"],
     )
     ablation = plan_ablation(request)
-    devices, jobs, threads = workers(options["device"], options["jobs"], options["threads"], len(ablation.matrix.unfinished))
+    devices, jobs, threads = workers(
+        options["executor"], options["device"], options["jobs"], options["threads"], len(ablation.matrix.unfinished)
+    )
     _describe(output, ablation)
     if options["dry_run"]:
         rows = list(estimates(ablation.matrix, device=devices[0], threads=threads))
@@ -101,6 +103,7 @@ def ablate(ctx: click.Context, /, output: Output, recipe: str, **options: Any) -
             jobs=jobs,
             threads=threads,
             devices=devices,
+            executor=options["executor"],
             metrics=metrics or TABLE_METRICS,
             unseen=options["unseen"],
             level=options["level"],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..experiments.matrix import Failed, Matrix
     from ..experiments.settings import RunSettings
 
-__all__ = ["common_settings", "listed", "matrix_options", "print_plan", "tell_failures", "watch", "workers"]
+__all__ = ["common_settings", "executor_option", "listed", "matrix_options", "print_plan", "tell_failures", "watch", "workers"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,6 +62,7 @@ def matrix_options(seeds: int) -> Callable[[F], F]:
             default=None,
             help="Runs at a time, each in a process of its own; one a GPU, or one a core, otherwise.",
         ),
+        executor_option(),
         machine_options(seed=False),
         in_section(
             result,
@@ -96,6 +97,19 @@ def matrix_options(seeds: int) -> Callable[[F], F]:
     return decorate
 
 
+def executor_option() -> Callable[[F], F]:
+    """--executor: what executes the runs of a matrix."""
+    return in_section(
+        "Machine",
+        "--executor",
+        metavar="local|ray[:ADDRESS]",
+        default="local",
+        show_default=True,
+        envvar="SEQAUG_EXECUTOR",
+        help="Processes of this machine, or a Ray cluster. [env: SEQAUG_EXECUTOR]",
+    )
+
+
 def common_settings(recipe: str, options: Mapping[str, Any]) -> RunSettings:
     """What all runs of a matrix have in common."""
     from ..experiments.settings import RunSettings
@@ -119,10 +133,22 @@ def listed(text: str, flag: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def workers(device: str, jobs: int | None, threads: int | None, left: int) -> tuple[tuple[str, ...], int, int]:
-    """Devices, jobs and threads of each as they will be. left: runs that are not finished; more jobs than that help nobody."""
+def workers(executor: str, device: str, jobs: int | None, threads: int | None, left: int) -> tuple[tuple[str, ...], int, int]:
+    """Devices, jobs and threads of each as they will be. left: runs that are not finished; more jobs than that help nobody.
+
+    Raises RecipeError where there is no such executor or device.
+    """
+    from ..experiments.executor import ray_address
     from ..experiments.matrix import cores, devices_of, jobs_for
 
+    address = ray_address(executor)
+    if address is not None:
+        from ..experiments.on_ray import room
+
+        there = room(address)
+        if jobs is None:
+            jobs = max(1, min(there.jobs(threads=threads, gpu=device != "cpu" and there.gpus > 0), left))
+        return (device,), jobs, threads or there.threads(jobs)
     devices = devices_of(device)
     at_once = jobs if jobs is not None else max(1, min(jobs_for(devices), left))
     return devices, at_once, threads or max(1, cores() // at_once)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .matrix import listed, tell_failures, watch, workers
+from .matrix import executor_option, listed, tell_failures, watch, workers
 from .options import DataName, Sections, command_line, in_section, machine_options, patches, plugin_file_option
 from .terminal import Output, common, counted, counted_of, seconds_text
 
@@ -72,6 +72,7 @@ RESULT = "Where the result goes"
     default=None,
     help="Runs at a time, each in a process of its own; one a GPU, or one a core, otherwise.",
 )
+@executor_option()
 @machine_options(seed=False)
 @in_section(
     RESULT,
@@ -129,7 +130,9 @@ def reproduce(ctx: click.Context, /, output: Output, what: str, **options: Any) 
     planned = plan_reproduction(request)
     for note in planned.notes:
         output.note(note)
-    devices, jobs, threads = workers(options["device"], options["jobs"], options["threads"], len(planned.matrix.unfinished))
+    devices, jobs, threads = workers(
+        options["executor"], options["device"], options["jobs"], options["threads"], len(planned.matrix.unfinished)
+    )
     found = None if options["replan"] else decided(planned)
     if found is None:
         known = []
@@ -145,7 +148,9 @@ def reproduce(ctx: click.Context, /, output: Output, what: str, **options: Any) 
     if options["dry_run"]:
         _dry_run(output, left, found, jobs, threads)
         return
-    done: Reproduced = watch(output, events(left, jobs=jobs, threads=threads, devices=devices), left.matrix, jobs)
+    done: Reproduced = watch(
+        output, events(left, jobs=jobs, threads=threads, devices=devices, executor=options["executor"]), left.matrix, jobs
+    )
     tell_failures(done.failed)
     _print(output, done, options["form"])
     if done.failed:

@@ -19,7 +19,7 @@ from .options import (
     reading,
     recipe_options,
 )
-from .terminal import Output, bytes_text, common, counted, seconds_text
+from .terminal import Output, bytes_text, common, counted, say, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,11 +50,20 @@ __all__ = ["run"]
     default=False,
     help="Start over, whatever the run folder holds of this run.",
 )
+@in_section(
+    "Machine and seed",
+    "--nproc",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that do the run together, one a GPU; on several machines: torchrun ... -m seqaug run.",
+)
 @click.option(
     "--dry-run", is_flag=True, default=False, help="Resolve and rehearse, print parameters, memory and time; train nothing."
 )
 @common
-def run(output: Output, recipe: str, data: str, dry_run: bool, **options: Any) -> None:
+@click.pass_context
+def run(ctx: click.Context, /, output: Output, recipe: str, data: str, dry_run: bool, **options: Any) -> None:
     """Train RECIPE on a data set, evaluate the best weights, print the result.
 
     RECIPE is a name (seqaug recipes list) or a TOML file; simdiffrec by default. The same command after an interruption
@@ -62,10 +71,17 @@ def run(output: Output, recipe: str, data: str, dry_run: bool, **options: Any) -
 
     What changes a recipe, the later wins: its own variant for the data set, an ablation, the environment, -s, flags.
     """
+    from ..experiments import together
     from ..experiments.settings import RunSettings
     from ..recipes.load import load_recipe
 
     load_recipe(recipe)  # a slip of the pen is answered before torch is imported
+    nproc: int = options.pop("nproc")
+    if nproc > 1 and not together.started_together() and not dry_run:
+        code, message = together.launch(nproc, command_line()[1:])
+        if message:
+            say(message, label="error")
+        ctx.exit(code)
     settings = RunSettings(
         recipe=recipe,
         data=data,
@@ -73,7 +89,7 @@ def run(output: Output, recipe: str, data: str, dry_run: bool, **options: Any) -
         seed=options["seed"],
         device=options["device"],
         precision=options["precision"],
-        threads=options["threads"],
+        threads=options["threads"] or together.threads_of_each(),
         out=options["out"],
         patches=patches(options),
         ablation=options["ablation"],
@@ -85,7 +101,12 @@ def run(output: Output, recipe: str, data: str, dry_run: bool, **options: Any) -
         return
     from ..experiments.run import run as events
 
-    finished = _watch(output, events(settings))
+    world = together.join(settings.device)
+    if world.rank:
+        for _ in events(settings, world=world):
+            pass
+        return
+    finished = _watch(output, events(settings, world=world))
     if finished.from_cache:
         output.tell(f"this run was finished before ({finished.metrics.get('finished', '?')}); --fresh starts it over")
     if output.document({**finished.metrics, "folder": str(finished.folder), "from_cache": finished.from_cache}):
@@ -192,15 +213,21 @@ def _dry_run(output: Output, settings: RunSettings) -> None:
     rows += [
         ["parameters in all", counted(sum(found.parameters.values()))],
         ["weights", bytes_text(found.weights_bytes)],
-        ["weights, gradients, Adam, best copy", bytes_text(found.training_bytes)],
-        ["one chunk of catalogue scores, at most", bytes_text(found.scores_budget_bytes)],
-        [f"memory after {found.batches_timed} batches, Python included", bytes_text(found.peak_memory_bytes)],
+        ["weights, gradients, Adam, best copy", bytes_text(found.memory.model)],
+        [f"the largest batch, {counted(found.memory.positions)} positions", bytes_text(found.memory.batch)],
+        ["one chunk of catalogue scores, at most", bytes_text(found.memory.scores)],
+        ["memory at most, Python and data included", bytes_text(found.memory.peak)],
     ]
-    if found.peak_device_memory_bytes is not None:
-        rows.append(["memory on the device", bytes_text(found.peak_device_memory_bytes)])
+    if found.memory.available is not None:
+        rows.append(["memory to be had on top of Python and data", bytes_text(found.memory.available)])
     rows += [
-        ["batches an epoch", counted(found.batches_per_epoch)],
-        ["an epoch with its validation, about", seconds_text(found.seconds_per_epoch)],
+        *(
+            [
+                f"an epoch of {one.name}, {counted(one.batches_per_epoch)} batches, with its validation, about",
+                seconds_text(one.seconds_per_epoch),
+            ]
+            for one in found.stages
+        ),
         [f"{found.epochs} epochs, at most about", seconds_text(found.seconds_at_most)],
         ["run folder", f"{prepared.folder.path} ({condition})"],
     ]

@@ -67,7 +67,7 @@ def sweep(ctx: click.Context, /, output: Output, recipe: str, **options: Any) ->
         )
     )
     left = len(plan.matrix.unfinished) if plan.request.trials is None else plan.request.trials * len(plan.seeds)
-    devices, jobs, threads = workers(options["device"], options["jobs"], options["threads"], left)
+    devices, jobs, threads = workers(options["executor"], options["device"], options["jobs"], options["threads"], left)
     _describe(output, plan)
     if options["dry_run"]:
         matrix, times = (plan.matrix, 1) if plan.request.trials is None else (plan.base, plan.request.trials)
@@ -77,7 +77,9 @@ def sweep(ctx: click.Context, /, output: Output, recipe: str, **options: Any) ->
         more = {"recipe": plan.source.name, "grid": list(plan.request.grid), "trials": plan.request.trials}
         print_plan(output, rows, jobs=jobs, threads=threads, folder=plan.folder, more=more, times=times)
         return
-    done: Swept = watch(output, events(plan, jobs=jobs, threads=threads, devices=devices), plan.matrix, jobs)
+    done: Swept = watch(
+        output, events(plan, jobs=jobs, threads=threads, devices=devices, executor=options["executor"]), plan.matrix, jobs
+    )
     tell_failures(done.failed)
     _print(output, done)
     if done.failed:

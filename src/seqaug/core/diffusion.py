@@ -18,6 +18,7 @@ from ..errors import RecipeError
 from .blocks import StepEmbedding
 from .items import ItemTable
 from .protocols import Denoiser, NoiseSource, Schedule
+from .world import divided_rows, divided_sequences
 
 __all__ = ["Diffusion"]
 
@@ -121,7 +122,12 @@ class Diffusion(nn.Module):
         """(N, D) what the denoiser itself says of z_t: z_0, or the noise where it predicts that. Arguments as `restore`."""
         timed = noised if self.times is None else noised + layout.repeated(self.time(step))
         denoiser: Denoiser = self.denoiser
-        return denoiser(timed, step, condition, layout)
+
+        def run(vectors: Tensor, share: Layout, sequences: slice) -> Tensor:
+            told = condition if condition is None else divided_rows(condition, layout.counts)
+            return denoiser(vectors, step[sequences], told, share)
+
+        return divided_sequences(run, timed, layout, training=self.denoiser.training)
 
     def restore(self, noised: Tensor, step: Tensor, layout: Layout, condition: Tensor | None = None) -> Tensor:
         """(N, D) the denoiser's guess of z_0 from z_t in one pass; step (B,) in 1..T, condition (B, D) or None."""

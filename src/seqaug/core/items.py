@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from ..data.split import Histories
 from ..errors import Diverged
+from .world import present
 
 __all__ = ["CHUNK_BYTES", "ItemScores", "ItemTable"]
 
@@ -184,7 +186,8 @@ class ItemScores:
                 raise Diverged("a score is NaN: nothing can be ranked. The model has diverged; try a lower learning rate.")
             wanted = targets[part]
             target_score = scores.gather(1, wanted[:, None] - 1)
-            rank = (scores >= target_score).sum(dim=1)
+            # In 32 bits: a sum of truth values in 64 would write the whole chunk down once more, eight bytes for each of them.
+            rank = (scores >= target_score).sum(dim=1, dtype=torch.int32).long()
             kept.append(rank)
             if seen is not None:
                 removed.append(self._rank_without(seen, part, scores, target_score, wanted, rank))
@@ -219,6 +222,18 @@ class ItemScores:
         # Not table.bias[ids - 1], whose gradient several threads add up in whatever order: see Layout.repeated.
         return scores + table.bias.index_select(0, (ids - 1).flatten()).view(ids.shape)
 
+    def columns(self, ids: Tensor) -> Tensor:
+        """(K,) ids in 1..V -> (M, K) the scores of these items for every vector, with gradient to the vectors and the table.
+
+        One product, where `of` looks K items up for each vector.
+        """
+        if self._dense is not None:
+            return self._dense[:, ids - 1]
+        table = self._table
+        assert table is not None
+        scores: Tensor = self._hidden @ table(ids).T
+        return scores if table.bias is None else scores + table.bias.index_select(0, ids - 1)
+
     def nll(self, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """-> (), the softmax cross-entropy of `targets` (M,) over all V items, in nats.
 
@@ -234,27 +249,31 @@ class ItemScores:
         assert table is not None
         half = torch.is_autocast_enabled(self._hidden.device.type)
         loss: Tensor = _ChunkedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            self._hidden, table.catalogue, table.bias, targets - 1, weights.float(), half
+            self._hidden, table.weight, table.bias, targets - 1, weights.float(), half
         )
         return loss
 
     # ---- one pass ----
 
-    def _chunks(self) -> Iterator[tuple[slice, Tensor]]:
-        """(rows, scores of those rows). The scores live in a buffer that the next chunk overwrites, and may be written to."""
+    def _chunks(self, first: int = 0, last: int | None = None) -> Iterator[tuple[slice, Tensor]]:
+        """(rows, scores of those rows), for the rows from `first` to before `last`.
+
+        The scores live in a buffer that the next chunk overwrites, and may be written to.
+        """
+        last = self.size if last is None else last
         if self._table is None:
             rows = _rows(self.num_items, self._hidden.device)
-            for start in range(0, self.size, rows):
-                part = slice(start, min(start + rows, self.size))
+            for start in range(first, last, rows):
+                part = slice(start, min(start + rows, last))
                 yield part, self._made.rows(part) if self._made is not None else self._dense[part].detach().clone()  # type: ignore[index]
             return
         table = self._table
         assert table is not None
         hidden, catalogue = self._hidden.detach().float(), table.catalogue.detach()
         rows = _rows(len(catalogue), hidden.device)
-        buffer = _buffer(hidden.device, min(rows, max(self.size, 1)), len(catalogue))
-        for start in range(0, self.size, rows):
-            part = slice(start, min(start + rows, self.size))
+        buffer = _buffer(hidden.device, min(rows, max(last - first, 1)), len(catalogue))
+        for start in range(first, last, rows):
+            part = slice(start, min(start + rows, last))
             with torch.autocast(hidden.device.type, enabled=False):
                 scores = torch.mm(hidden[part], catalogue.t(), out=buffer[: part.stop - part.start])
             if table.bias is not None:
@@ -264,19 +283,57 @@ class ItemScores:
     @torch.no_grad()
     def _look(self, k: int, *, totals: bool) -> None:
         """One pass for the best k and, where asked, the softmax denominator; both are kept."""
-        device = self._hidden.device
-        ids = torch.empty((self.size, k), dtype=torch.int64, device=device)
-        values = torch.empty((self.size, k), device=device)
-        sums = torch.empty(self.size, device=device)
-        for part, scores in self._chunks():
-            best = torch.topk(scores, k, dim=1)
-            ids[part], values[part] = best.indices + 1, best.values
+        device, world = self._hidden.device, present()
+        borders = world.rows(self.size)
+        first, last = borders[world.rank], borders[world.rank + 1]
+        ids = torch.empty((last - first, k), dtype=torch.int64, device=device)
+        values = torch.empty((last - first, k), device=device)
+        sums = torch.empty(last - first, device=device)
+        for part, scores in self._chunks(first, last):
+            own = slice(part.start - first, part.stop - first)
+            values[own], columns = _best(scores, k)
+            ids[own] = columns + 1
             if totals:
-                highest = best.values[:, :1]
-                sums[part] = scores.sub_(highest).exp_().sum(1).log_() + highest[:, 0]
+                sums[own] = _softmax_(scores, values[own][:, :1])[:, 0]
+        if world.size > 1:
+            sizes = [end - begin for begin, end in pairwise(borders)]
+            ids, values, sums = (world.joined(one, sizes) for one in (ids, values, sums))
         self._best = (ids, values)
         if totals:
             self._log_sum_exp = sums
+
+
+BLOCKS = 8
+"""Into so many blocks a row is cut to find its best: the best k lie in the k blocks with the highest maxima."""
+
+
+def _best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best of each row and their columns, best first: `torch.topk`, which is slow on long rows of the CPU.
+
+    Block j is the columns j, j + n, j + 2n, ..., so that maxima are taken of whole runs of memory; (V / BLOCKS) blocks.
+    """
+    width = scores.shape[1]
+    blocks = width // BLOCKS
+    if scores.device.type != "cpu" or width < 1024 or 4 * k > blocks:
+        best = torch.topk(scores, k, dim=1)
+        return best.values, best.indices
+    highest = scores[:, : blocks * BLOCKS].view(len(scores), BLOCKS, blocks).amax(1)
+    chosen = torch.topk(highest, k, dim=1, sorted=False).indices
+    columns = (chosen[:, :, None] + blocks * torch.arange(BLOCKS)).flatten(1)
+    if blocks * BLOCKS < width:
+        rest = torch.arange(blocks * BLOCKS, width)
+        columns = torch.cat([columns, rest.expand(len(scores), -1)], 1)
+    best = torch.topk(scores.gather(1, columns), k, dim=1)
+    return best.values, columns.gather(1, best.indices)
+
+
+def _softmax_(scores: Tensor, highest: Tensor) -> Tensor:
+    """Turn scores (m, V) into probabilities, in place and in one pass; highest (m, 1) -> log-sum-exp (m, 1).
+
+    The probability of the highest is 1 / sum(exp(score - highest)), so that no second pass is needed for the sum.
+    """
+    torch.softmax(scores, 1, out=scores)
+    return highest - scores.amax(1, keepdim=True).log_()
 
 
 def _rows(width: int, device: torch.device) -> int:
@@ -286,28 +343,35 @@ def _rows(width: int, device: torch.device) -> int:
 class _ChunkedCrossEntropy(torch.autograd.Function):
     """Softmax cross-entropy whose gradient is made while a chunk of scores is still at hand.
 
-    hidden (M, D), catalogue (V, D), bias (V,) or None, targets (M,) in 0..V - 1, weights (M,). `half`: products in bfloat16.
+    hidden (M, D), table (V + 2, D) of which rows 1..V are scored, bias (V,) or None, targets (M,) in 0..V - 1, weights (M,).
+    `half`: products in bfloat16. The gradient has the shape of the table, so that nobody has to put a part into a whole.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, catalogue: Tensor, bias: Tensor | None, targets: Tensor, weights: Tensor, half: bool
+        ctx: Any, hidden: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor, weights: Tensor, half: bool
     ) -> Tensor:
         kind = hidden.dtype
-        hidden = hidden.float()
+        hidden, catalogue = hidden.float(), table[1:-1]
         wants_hidden, wants_items, wants_bias = ctx.needs_input_grad[:3]
         wants_any = wants_hidden or wants_items or wants_bias
-        size, width = len(hidden), len(catalogue)
+        size, width, world = len(hidden), len(catalogue), present()
+        borders = world.rows(size)
+        first, last = borders[world.rank], borders[world.rank + 1]
         rows = _rows(width, hidden.device)
         buffer = _buffer(hidden.device, min(rows, max(size, 1)), width)
         to_hidden = torch.empty_like(hidden) if wants_hidden else None
-        to_items = torch.zeros_like(catalogue, memory_format=torch.contiguous_format) if wants_items else None
+        to_table = torch.empty_like(table) if wants_items else None
+        to_items = None
+        if to_table is not None:
+            to_table[0], to_table[-1] = 0, 0
+            to_items = to_table[1:-1]
         to_bias = torch.zeros(width, device=hidden.device) if wants_bias else None
         right = catalogue.to(torch.bfloat16) if half else catalogue
         loss = hidden.new_zeros(())
         with torch.autocast(hidden.device.type, enabled=False):
-            for start in range(0, size, rows):
-                part = slice(start, min(start + rows, size))
+            for start in range(first, last, rows):
+                part = slice(start, min(start + rows, last))
                 vectors, wanted, weight = hidden[part], targets[part], weights[part]
                 scores = buffer[: part.stop - part.start]
                 if half:
@@ -316,31 +380,39 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     torch.mm(vectors, right.t(), out=scores)
                 if bias is not None:
                     scores += bias
-                highest = scores.amax(1, keepdim=True)
                 of_target = scores.gather(1, wanted[:, None])
-                scores.sub_(highest).exp_()  # unnormalised probabilities: the sum is divided out of the small factors instead
-                sums = scores.sum(1, keepdim=True)
-                loss += ((sums.log() + highest - of_target)[:, 0] * weight).sum()
+                loss += ((_softmax_(scores, scores.amax(1, keepdim=True)) - of_target)[:, 0] * weight).sum()
                 if not wants_any:
                     continue
-                share = weight[:, None] / sums
+                share = weight[:, None]
                 shares = scores.to(torch.bfloat16) if half else scores
                 if to_hidden is not None:
                     product = torch.mm(shares, right).float()
-                    to_hidden[part] = product * share - catalogue[wanted] * weight[:, None]
+                    to_hidden[part] = (product - catalogue[wanted]) * share
                 if to_items is not None:
                     scaled = vectors * share
                     if half:
-                        to_items += torch.mm(shares.t(), scaled.to(torch.bfloat16))
+                        product = torch.mm(shares.t(), scaled.to(torch.bfloat16))
+                        to_items.copy_(product) if start == first else to_items.add_(product)
                     else:
-                        to_items.addmm_(shares.t(), scaled)
+                        to_items.addmm_(shares.t(), scaled, beta=0 if start == first else 1)
                 if to_bias is not None:
-                    to_bias.addmv_(scores.t(), share[:, 0])
+                    to_bias.addmv_(scores.t(), weight)
+        if to_items is not None and first == last:
+            to_items.zero_()
+        if world.size > 1:
+            # From here on every process has all of it.
+            world.summed_(loss)
+            for gradient in (to_items, to_bias):
+                if gradient is not None:
+                    world.summed_(gradient)
+            if to_hidden is not None:
+                to_hidden = world.joined(to_hidden[first:last], [end - begin for begin, end in pairwise(borders)])
         if to_items is not None:
             to_items.index_add_(0, targets, hidden * weights[:, None], alpha=-1)
         if to_bias is not None:
             to_bias.index_add_(0, targets, weights, alpha=-1)
-        ctx.gradients = (None if to_hidden is None else to_hidden.to(kind), to_items, to_bias)
+        ctx.gradients = (None if to_hidden is None else to_hidden.to(kind), to_table, to_bias)
         return loss
 
     @staticmethod

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..data.layout import Layout
 from .diffusion import Diffusion
 from .items import ItemScores, ItemTable
+from .world import divided_sequences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,15 +59,29 @@ class Recommender(nn.Module):
         return found
 
     def encode(self, embedded: Tensor, layout: Layout, encoder: str = "main") -> Tensor:
-        """(N, D) -> (N, D), the states of one encoder."""
-        hidden: Tensor = self.encoders[encoder](embedded, layout)
-        return hidden
+        """(N, D) -> (N, D), the states of one encoder. Where processes divide the work, each runs it on its share."""
+        part = self.encoders[encoder]
+
+        def run(vectors: Tensor, share: Layout, sequences: slice) -> Tensor:
+            found: Tensor = part(vectors, share)
+            return found
+
+        return divided_sequences(run, embedded, layout, training=part.training)
 
     def latest(self, embedded: Tensor, layout: Layout, encoder: str = "main") -> Tensor:
         """(N, D) -> (B, D), the states of one encoder at the latest positions, without the others where it can do so."""
         part: Any = self.encoders[encoder]
-        found: Tensor = part.latest(embedded, layout) if hasattr(part, "latest") else part(embedded, layout)[layout.last()]
-        return found
+
+        def run(vectors: Tensor, share: Layout, sequences: slice) -> Tensor:
+            found: Tensor = part.latest(vectors, share) if hasattr(part, "latest") else part(vectors, share)[share.last()]
+            return found
+
+        return divided_sequences(run, embedded, layout, training=part.training, latest=True)
+
+    def run_in_shares(self) -> list[nn.Parameter]:
+        """The parameters of what processes divide between them: each has the gradient of its share only."""
+        parts = [*self.encoders.values(), *(self.diffusion(name).denoiser for name in self.diffusions)]
+        return list(dict.fromkeys(parameter for part in parts for parameter in part.parameters()))
 
     def diffusion(self, name: str = "main") -> Diffusion:
         """The diffusion of that name."""

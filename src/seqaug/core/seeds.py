@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["Generators", "derived", "seeded"]
+__all__ = ["Generators", "derived", "seed_global", "seeded"]
 
 
 def derived(*names: object) -> int:
@@ -25,13 +25,24 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     device = torch.device(device)
     kept = torch.get_rng_state()
     kept_cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    torch.manual_seed(seed)
+    seed_global(seed, device)
     try:
         yield
     finally:
         torch.set_rng_state(kept)
         if kept_cuda is not None:
             torch.cuda.set_rng_state(kept_cuda, device)
+
+
+def seed_global(seed: int, device: torch.device | str = "cpu") -> None:
+    """Seed torch's global generators of the CPU and of `device`.
+
+    `torch.manual_seed` does it for every kind of device that torch knows, which takes 0.4 ms each time: as much as the dropout
+    of a small batch.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.device(device).type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 class Generators:

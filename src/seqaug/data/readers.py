@@ -36,7 +36,7 @@ from .formats.tables import (
 )
 from .formats.text import TextFile, malformed, shown
 from .formats.titles import read_titles, titles_beside
-from .sequences import UserSequences
+from .sequences import UserSequences, num_repeats
 
 __all__ = ["MIN_ITEMS", "Columns", "Duplicates", "Order", "Reading", "format_of", "prepared", "read"]
 
@@ -175,13 +175,12 @@ def _filtered(
     actions: Actions, duplicates: Duplicates, min_rating: float | None, period: tuple[str, str] | None
 ) -> tuple[Actions, list[str]]:
     """Actions, in order, after the choices that look at single rows; a note for each."""
-    stays = keep_mask(actions.users, actions.items, "first")
-    repeats = int((~stays).sum())
     if duplicates == "keep":
-        notes = [f"duplicates: all kept ({repeats:,} of {len(stays):,} actions repeat an item that the user had before)"]
+        repeats = num_repeats(actions.users, actions.items)
+        total = len(actions.items)
+        notes = [f"duplicates: all kept ({repeats:,} of {total:,} actions repeat an item that the user had before)"]
     else:
-        if duplicates == "last":
-            stays = keep_mask(actions.users, actions.items, "last")
+        stays = keep_mask(actions.users, actions.items, duplicates)
         actions = actions.where(stays)
         notes = [_about_duplicates(duplicates, stays)]
     if min_rating is not None:

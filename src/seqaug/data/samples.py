@@ -90,6 +90,11 @@ class Samples:
         return len(self._users)
 
     @property
+    def row_lengths(self) -> Tensor:
+        """(rows,) positions of each row, on the host, made-up context not counted."""
+        return self._ends.clamp(max=self.max_length)
+
+    @property
     def only_last(self) -> bool:
         """Whether rows predict at their last position only."""
         return self.kind == "prefixes" and not self._every_target

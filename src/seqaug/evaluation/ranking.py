@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..core.assembly import Assembly
 from ..core.items import ItemScores
 from ..core.seeds import Generators
+from ..core.world import ALONE, World
 from ..data.split import HeldOut, Histories
 
 __all__ = ["BLOCK", "Ranks", "rank_held_out"]
@@ -39,13 +41,14 @@ def rank_held_out(
     seed: int,
     device: torch.device | str = "cpu",
     batch_size: int = BLOCK,
+    world: World = ALONE,
 ) -> Ranks:
     """Rank every held-out target among all items, in float32, with pessimistic ties.
 
     A context that a rewriter has made stands in front of the histories and is never "seen". Seen items are those of the user's
     whole input history, not only its latest max_length. batch_size: users scored at once, at most 1,024; it changes no number
-    of a scorer that draws nothing. One that draws is seeded per block of 1,024 users, so leave the default there. Raises
-    Diverged where a score is NaN.
+    of a scorer that draws nothing. One that draws is seeded per block of 1,024 users, so leave the default there. world: the
+    processes that rank together, each user once; all of them have the answer. Raises Diverged where a score is NaN.
     """
     model = assembly.model
     device = torch.device(device)
@@ -55,9 +58,14 @@ def rank_held_out(
     generators = Generators(device)
     was_training = model.training
     model.eval()
-    kept, unseen = [], []
+    kept: list[Tensor] = []
+    unseen: list[Tensor] = []
+    sizes: list[int] = []
     try:
-        for part, batch in held_out.batches(min(batch_size, BLOCK), model.max_length, context):
+        for number, (part, batch) in enumerate(held_out.batches(min(batch_size, BLOCK), model.max_length, context)):
+            sizes.append(part.stop - part.start)
+            if number % world.size != world.rank:
+                continue
             generator = generators.get(slot, seed, "score", part.start // BLOCK)
             with torch.autocast(device.type, enabled=False):
                 answer = assembly.scorer.score(model, batch.to(device), generator)
@@ -67,12 +75,25 @@ def rank_held_out(
             unseen.append(without.cpu())
     finally:
         model.train(was_training)
+    rank, without = _of_all(kept, sizes, world, device), _of_all(unseen, sizes, world, device)
     return Ranks(
         users=held_out.users.numpy().copy(),
         targets=held_out.targets.numpy().copy(),
-        rank=torch.cat(kept).numpy(),
-        rank_unseen=torch.cat(unseen).numpy(),
+        rank=rank.numpy(),
+        rank_unseen=without.numpy(),
     )
+
+
+def _of_all(own: list[Tensor], sizes: list[int], world: World, device: torch.device) -> Tensor:
+    """The ranks of every block, from those of the blocks that this process has scored: number rank, rank + P, ..."""
+    if world.size == 1:
+        return torch.cat(own)
+    taken = iter(own)
+    blocks = [
+        next(taken) if number % world.size == world.rank else torch.zeros(size, dtype=torch.int64)
+        for number, size in enumerate(sizes)
+    ]
+    return world.summed_(torch.cat(blocks).to(device)).cpu()
 
 
 def _part(histories: Histories, part: slice) -> Histories:

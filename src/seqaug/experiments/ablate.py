@@ -22,6 +22,7 @@ from ..report.tables import as_csv, as_json, as_latex, as_markdown
 from .choices import applied, combinations, parse_axes
 from .compare import TABLE_METRICS, metric_name
 from .estimate import Estimate, estimate
+from .executor import LOCAL
 from .files import write_json, write_text
 from .matrix import Failed, Matrix, MatrixEvent, Member, PlannedMember, plan_matrix, run_matrix
 from .matrix_folder import MatrixFolder, matrix_folder_name
@@ -255,13 +256,15 @@ def ablate(
     jobs: int = 1,
     threads: int | None = None,
     devices: Sequence[str] = (),
+    executor: str = LOCAL,
     metrics: Sequence[str] = TABLE_METRICS,
     unseen: bool = False,
     level: float = 0.05,
 ) -> Generator[MatrixEvent | Ablated, None, None]:
     """Run what is not finished, then compare. The last event is `Ablated`.
 
-    metrics: the rows of each data set. unseen: by the ranks with seen items removed. level: of the verdicts over the table.
+    executor: as `executor.executor_named` takes it. metrics: the rows of each data set. unseen: by the ranks with seen items
+    removed. level: of the verdicts over the table.
     Writes matrix.json as it goes, and table.md, .tex, .csv and .json at the end. Raises Interrupted, all states kept.
     """
     metrics = [metric_name(name) for name in metrics]
@@ -279,7 +282,7 @@ def ablate(
         },
     )
     folder.add(ablation.matrix)
-    events = run_matrix(ablation.matrix, jobs=jobs, threads=threads, devices=devices, keep=request.results)
+    events = run_matrix(ablation.matrix, jobs=jobs, threads=threads, devices=devices, keep=request.results, executor=executor)
     try:
         for event in events:
             folder.hear(event)

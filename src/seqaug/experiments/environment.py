@@ -21,6 +21,7 @@ __all__ = [
     "chosen_device",
     "describe_device",
     "environment",
+    "memory_now",
     "now",
     "peak_device_memory",
     "peak_memory",
@@ -73,8 +74,10 @@ def describe_device(device: torch.device) -> str:
     return platform.processor() or platform.machine()
 
 
-def environment(device: torch.device, plugins: dict[str, dict[str, str]]) -> dict[str, Any]:
-    """All of it, for environment.json. `plugins`: path in the recipe -> what is known of the plugin there."""
+def environment(device: torch.device, plugins: dict[str, dict[str, str]], processes: int = 1) -> dict[str, Any]:
+    """All of it, for environment.json. `plugins`: path in the recipe -> what is known of the plugin there. processes: how many
+    do the run together.
+    """
     return {
         "schema": 1,
         "started": now(),
@@ -83,6 +86,7 @@ def environment(device: torch.device, plugins: dict[str, dict[str, str]]) -> dic
         "implementation": sys.implementation.name,
         "device": {"type": str(device), "name": describe_device(device), "cuda": torch.version.cuda},
         "threads": torch.get_num_threads(),
+        "processes": processes,
         "cores": os.cpu_count(),
         "plugins": plugins,
     }
@@ -141,6 +145,19 @@ def peak_memory() -> int:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def memory_now(device: torch.device) -> int:
+    """What this process has resident, in bytes; 0 for a CUDA device, whose memory is counted by itself."""
+    if device.type == "cuda":
+        return 0
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return peak_memory()
 
 
 def peak_device_memory(device: torch.device) -> int | None:

@@ -26,7 +26,7 @@ from typing import IO, Any, Literal
 from ..errors import RecipeError, SeqaugError
 from .files import as_json, replacing, unfinished_files, write_json, write_text
 
-__all__ = ["Identity", "RunFolder", "read_json"]
+__all__ = ["Identity", "RunFolder", "locked", "read_json", "remove_results"]
 
 _LOCK = ".lock"
 _LOOK = 0.05
@@ -132,14 +132,8 @@ class RunFolder:
         The lock is the operating system's, so a killed process leaves none behind. wait: seconds in which another process
         may let go of it. Raises SeqaugError where another process has it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        file = _locked(self.path / _LOCK, time.monotonic() + wait)
-        try:
+        with locked(self.path, wait):
             yield
-        finally:
-            # Removed while still held: whoever opened it meanwhile sees that the name is gone and opens it anew.
-            (self.path / _LOCK).unlink(missing_ok=True)
-            file.close()
 
     def begin(
         self,
@@ -158,8 +152,7 @@ class RunFolder:
         for partial in unfinished_files(self.path):
             partial.unlink(missing_ok=True)
         if fresh:
-            for name in _RESULTS:
-                (self.path / name).unlink(missing_ok=True)
+            remove_results(self.path)
         else:
             # An unreadable result is no result, and must not outlive the run that replaces it.
             (self.path / "metrics.json").unlink(missing_ok=True)
@@ -215,6 +208,25 @@ class RunFolder:
         """Write metrics.json, which makes the run a finished one, and drop the state that nobody needs any more."""
         write_json(self.path / "metrics.json", {**metrics, "hash": self.identity.hash})
         (self.path / "state.pt").unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
+    """What `RunFolder.lock` does, for one who does not know which run it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = _locked(folder / _LOCK, time.monotonic() + wait)
+    try:
+        yield
+    finally:
+        # Removed while still held: whoever opened it meanwhile sees that the name is gone and opens it anew.
+        (folder / _LOCK).unlink(missing_ok=True)
+        file.close()
+
+
+def remove_results(folder: Path) -> None:
+    """Forget what a run has left in its folder, the result first."""
+    for name in _RESULTS:
+        (folder / name).unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -7,21 +7,13 @@ asks for the same matrix again finds in the run folders what is finished and wha
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import pickle
 import shlex
-import signal
 import sys
-import time
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -33,11 +25,13 @@ from ..recipes.load import RecipeSource, load_recipe
 from ..recipes.plan import Plan
 from ..training.fit import EpochReport
 from .environment import chosen_device
+from .executor import LOCAL, Executor, Task, executor_named
 from .files import replacing
+from .local_processes import cores
 from .prepare import Identified, identify
 from .records import KEPT, Record, find_records, finished_by_hash, read_record
 from .settings import RunSettings
-from .worker import BatchDone, Died, Done, EpochDone, Order, Remark, Taken, Told, work
+from .worker import BatchDone, Died, Done, EpochDone, Order, Remark, Taken, Told
 
 __all__ = [
     "Ended",
@@ -56,11 +50,6 @@ __all__ = [
     "plan_matrix",
     "run_matrix",
 ]
-
-_GRACE = 10.0
-"""Seconds that a run has to end by itself when it is told to."""
-_TAIL = 6
-"""How many of the last lines that a process printed are shown when it ends without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,17 +250,6 @@ def _whose(problem: str, whose: Sequence[Member], members: Sequence[Member]) -> 
 # ---- how many at once, and on what ----
 
 
-def cores() -> int:
-    """How many processors this process may use: fewer than the machine has where a container or an affinity says so."""
-    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        here = min(here, max(1, int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
-    return here
-
-
 def devices_of(device: str) -> tuple[str, ...]:
     """What "auto", "cpu", "cuda:1" or "cuda:0,cuda:1" stands for: every GPU where there are several and none is named.
 
@@ -295,13 +273,20 @@ def jobs_for(devices: Sequence[str]) -> int:
 
 
 def run_matrix(
-    matrix: Matrix, *, jobs: int = 1, threads: int | None = None, devices: Sequence[str] = (), keep: Path | None = None
+    matrix: Matrix,
+    *,
+    jobs: int = 1,
+    threads: int | None = None,
+    devices: Sequence[str] = (),
+    keep: Path | None = None,
+    executor: str = LOCAL,
 ) -> Generator[MatrixEvent, None, None]:
     """Run what is not finished, `jobs` at a time, each in a process of its own that dies with this one.
 
     threads: of each process; the cores divided by the jobs where not given. devices: dealt out to the jobs in turn (one GPU
-    each). keep: where `records.KEPT` of each finished run are copied to, under the run folder's name. The last events of a
-    member are Ended or Failed. Raises Interrupted in the place of KeyboardInterrupt, all states kept.
+    each). keep: where `records.KEPT` of each finished run are copied to, under the run folder's name. executor: as
+    `executor.executor_named` takes it. The last events of a member are Ended or Failed. Raises Interrupted in the place of
+    KeyboardInterrupt, all states kept, or RecipeError where the executor cannot be had.
 
     New processes read the script that was started once more, so one that calls this does so under `if __name__ == "__main__"`.
     """
@@ -309,8 +294,9 @@ def run_matrix(
     for planned in matrix.members:
         members.setdefault(planned.hash, []).append(planned)
     ended = 0
-    crew = _Crew(jobs, threads, devices)
+    crew: Executor | None = None
     waiting = deque(matrix.unfinished)
+    first = {planned.hash: planned for planned in waiting}
     kept = set() if keep is None else {record.hash for record in find_records(keep)}
     try:
         for planned in matrix.members:
@@ -320,10 +306,14 @@ def run_matrix(
                     kept.add(planned.hash)
                 ended += 1
                 yield Ended(planned.member, planned.record, from_cache=True)
-        while waiting or crew.busy:
+        if waiting:
+            crew = executor_named(executor, jobs=jobs, threads=threads, devices=devices)
+        while crew is not None and (waiting or crew.busy):
             while waiting and crew.has_room:
-                yield crew.start(waiting.popleft())
-            for planned, told in crew.listen():
+                planned = waiting.popleft()
+                yield Started(planned.member, crew.start(_task(planned)))
+            for task, told in crew.listen():
+                planned = first[task.hash]
                 event = _event(planned, told)
                 if isinstance(event, Ended) and keep is not None:
                     _keep(event.record, keep / planned.folder.name)
@@ -333,10 +323,16 @@ def run_matrix(
                 if isinstance(told, EpochDone):
                     yield Epoch(planned.member, told.number, planned.epochs, planned.monitor, told.report)
     except KeyboardInterrupt:
-        crew.stop()
-        raise Interrupted(_stopped(matrix, ended)) from None
+        lost = [] if crew is None else crew.stop()
+        raise Interrupted(_stopped(matrix, ended, lost)) from None
     finally:
-        crew.kill()
+        if crew is not None:
+            crew.close()
+
+
+def _task(planned: PlannedMember) -> Task:
+    order = Order(planned.member.settings, planned.modules, planned.files)
+    return Task(planned.hash, planned.member.label, planned.folder, order)
 
 
 def _event(planned: PlannedMember, told: Told) -> Progress | Note | Ended | Failed:
@@ -361,10 +357,13 @@ def _event(planned: PlannedMember, told: Told) -> Progress | Note | Ended | Fail
             return Failed(member, told.message, told.exit_code)
 
 
-def _stopped(matrix: Matrix, ended: int) -> str:
+def _stopped(matrix: Matrix, ended: int, lost: Sequence[str]) -> str:
     words = [word for word in matrix.members[0].member.settings.command if word != "--fresh"] if matrix.members else []
     again = f"the same command goes on from there:\n  {shlex.join(words)}" if words else "the same matrix goes on from there."
-    return f"stopped. {ended} of {len(matrix.members)} runs are finished, and what the others have reached is kept; {again}"
+    kept = "what the others have reached is kept"
+    if lost:
+        kept = f"not all of {kept} ({' '.join(lost)})"
+    return f"stopped. {ended} of {len(matrix.members)} runs are finished, and {kept}; {again}"
 
 
 def _keep(record: Record, folder: Path) -> None:
@@ -377,168 +376,3 @@ def _keep(record: Record, folder: Path) -> None:
         if source.exists():
             with replacing(folder / name) as file:
                 file.write(source.read_bytes())
-
-
-class _Child:
-    """A process with a run in it, and the two pipes that lead to it."""
-
-    def __init__(self, planned: PlannedMember, slot: int, threads: int, device: str) -> None:
-        self.planned = planned
-        self.slot = slot
-        self.over = False
-        self._line = b""
-        self._lines: deque[str] = deque(maxlen=_TAIL)
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.output, their_output = context.Pipe(duplex=False)
-        os.set_blocking(self.output.fileno(), False)
-        settings = replace(planned.member.settings, threads=threads, device=device)
-        order = pickle.dumps(Order(settings, planned.modules, planned.files))
-        self.process: SpawnProcess = context.Process(
-            target=work, args=(theirs, their_output, order), name=planned.member.label, daemon=True
-        )
-        with _environment(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads)), _without_interrupts():
-            self.process.start()
-        theirs.close()
-        their_output.close()
-
-    def told(self) -> Iterator[Told]:
-        """Everything that has arrived, the lines it printed as remarks. Ends with Done or Died, after which `over` is true."""
-        yield from self._printed()
-        try:
-            while not self.over and self.connection.poll():
-                found: Told = self.connection.recv()
-                self.over = isinstance(found, Done | Died)
-                if self.over:
-                    self.process.join(_GRACE)
-                    yield from self._printed(to_the_end=True)
-                yield found
-        except (EOFError, OSError):
-            self.over = True
-            self.process.join(_GRACE)
-            yield from self._printed(to_the_end=True)
-            yield Died(self._last_words(), 1)
-
-    def close(self) -> None:
-        """Make sure that the process is gone."""
-        if self.process.is_alive():
-            self.process.kill()
-        self.process.join()
-        self.connection.close()
-        self.output.close()
-
-    def _printed(self, *, to_the_end: bool = False) -> Iterator[Remark]:
-        while True:
-            try:
-                more = os.read(self.output.fileno(), 65536)
-            except (BlockingIOError, OSError):
-                break
-            if not more:
-                break
-            self._line += more
-        *lines, self._line = self._line.split(b"\n")
-        if to_the_end:
-            lines.append(self._line)
-            self._line = b""
-        for line in lines:
-            text = line.decode(errors="replace").rstrip()
-            if text:
-                self._lines.append(text)
-                yield Remark(text)
-
-    def _last_words(self) -> str:
-        code = self.process.exitcode
-        how = "did not say why" if not self._lines else "said last: " + " | ".join(self._lines)
-        if code is not None and code < 0:
-            name = signal.Signals(-code).name
-            why = " (the system does that when memory runs out)" if name == "SIGKILL" else ""
-            return f"its process was ended by {name}{why} and {how}"
-        return f"its process ended with exit code {code} and {how}"
-
-
-class _Crew:
-    """The processes that run now, at most `jobs`."""
-
-    def __init__(self, jobs: int, threads: int | None, devices: Sequence[str]) -> None:
-        assert jobs >= 1
-        self.jobs = jobs
-        self.threads = threads
-        self.devices = tuple(devices)
-        self.children: list[_Child] = []
-
-    @property
-    def busy(self) -> bool:
-        return bool(self.children)
-
-    @property
-    def has_room(self) -> bool:
-        return len(self.children) < self.jobs
-
-    def start(self, planned: PlannedMember) -> Started:
-        slot = min(set(range(self.jobs)) - {child.slot for child in self.children})
-        settings = planned.member.settings
-        device = self.devices[slot % len(self.devices)] if self.devices else settings.device
-        threads = self.threads or settings.threads or max(1, cores() // self.jobs)
-        self.children.append(_Child(planned, slot, threads, device))
-        return Started(planned.member, device)
-
-    def listen(self) -> Iterator[tuple[PlannedMember, Told]]:
-        """Wait until a process says something, and give all that there is to hear."""
-        speaking: list[Any] = [child.connection for child in self.children]
-        printing: list[Any] = [child.output for child in self.children]
-        ready = wait([*speaking, *printing])
-        for child in list(self.children):
-            if child.connection in ready or child.output in ready:
-                for told in child.told():
-                    yield child.planned, told
-                if child.over:
-                    self.children.remove(child)
-                    child.close()
-
-    def stop(self) -> None:
-        """Let every run keep its state and end. Another Ctrl-C does not wait for that."""
-        for child in self.children:
-            child.process.terminate()
-        until = time.monotonic() + _GRACE
-        try:
-            for child in self.children:
-                child.process.join(max(0.0, until - time.monotonic()))
-        except KeyboardInterrupt:
-            pass
-
-    def kill(self) -> None:
-        for child in self.children:
-            child.close()
-        self.children = []
-
-
-@contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    """Variables for a process that is started meanwhile: its libraries read them as they are loaded."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Ctrl-C waits until the block ends, in this process; one started meanwhile inherits that and never sees it."""
-    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - Windows
-        yield
-        return
-    from multiprocessing import resource_tracker
-
-    # Starting it would end the block of signals.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

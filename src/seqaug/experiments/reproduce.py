@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from .beside import reproduced
+from .executor import LOCAL
 from .files import write_json, write_text
 from .matrix import Ended, Failed, MatrixEvent, run_matrix
 from .records import Record
@@ -19,7 +20,12 @@ __all__ = ["reproduce"]
 
 
 def reproduce(
-    reproduction: Reproduction, *, jobs: int = 1, threads: int | None = None, devices: Sequence[str] = ()
+    reproduction: Reproduction,
+    *,
+    jobs: int = 1,
+    threads: int | None = None,
+    devices: Sequence[str] = (),
+    executor: str = LOCAL,
 ) -> Generator[MatrixEvent | Reproduced, None, None]:
     """Run what is not finished, then set it beside the paper. The last event is `Reproduced`.
 
@@ -31,7 +37,8 @@ def reproduce(
     write_decision(reproduction)
     done: dict[tuple[str, str, int], Record] = {}
     failed: list[Failed] = []
-    events = run_matrix(reproduction.matrix, jobs=jobs, threads=threads, devices=devices, keep=reproduction.request.results)
+    results = reproduction.request.results
+    events = run_matrix(reproduction.matrix, jobs=jobs, threads=threads, devices=devices, keep=results, executor=executor)
     try:
         for event in events:
             if isinstance(event, Ended):

@@ -13,13 +13,17 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from ..core.assembly import Assembly
+from ..core.world import ALONE, World
+from ..data.samples import Samples
 from ..errors import Interrupted
 from ..evaluation.metrics import metrics
 from ..evaluation.ranking import rank_held_out
 from ..recipes.assemble import assembly_of, samples_of
 from ..training.fit import BatchReport, EpochReport, Fit
-from .environment import environment, peak_memory
+from .environment import environment, memory_now, peak_memory
 from .files import replacing
+from .memory import refuse_what_cannot_fit
 from .prepare import Prepared, plugin_files_of, prepare
 from .rehearse import Rehearsal, rehearse
 from .result import result, write_per_user
@@ -75,10 +79,12 @@ class Finished:
 Event = Planned | Rehearsed | Note | Resumed | BatchReport | EpochReport | Evaluated | Finished
 
 
-def run(settings: RunSettings, *, wait: float = 0.0) -> Generator[Event, None, None]:
+def run(settings: RunSettings, *, wait: float = 0.0, world: World = ALONE) -> Generator[Event, None, None]:
     """Everything that `seqaug run` does. The last event is `Finished`.
 
-    wait: seconds in which another process may leave the run folder, e.g. one that was killed a moment ago.
+    wait: seconds in which another process may leave the run folder, e.g. one that was killed a moment ago. world: the
+    processes that do this run together. Process 0 decides, writes and has all events; the others follow, and have none but the
+    plan and the epochs.
 
     The state is kept after every epoch: a run that was stopped, by whatever means, goes on where it was when it is asked
     for again, and ends in the same numbers bit for bit (CPU, equal number of threads). A finished one gives its result.
@@ -89,18 +95,32 @@ def run(settings: RunSettings, *, wait: float = 0.0) -> Generator[Event, None, N
     for message in prepared.loaded.notes:
         yield Note(message)
     folder = prepared.folder
+    if world.rank:
+        yield from _follow(prepared, world)
+        return
     if folder.condition() == "finished" and not settings.fresh:
+        world.told(_FINISHED)
         yield _cached(prepared)
         return
     yield Rehearsed(rehearse(prepared.plan, device=prepared.device, precision=settings.precision, seed=settings.seed))
+    samples = samples_of(prepared.plan, prepared.split, prepared.device)
+    refuse_what_cannot_fit(
+        prepared.plan,
+        prepared.split,
+        samples,
+        precision=settings.precision,
+        seed=settings.seed,
+        base=memory_now(prepared.device),
+    )
     with folder.lock(wait):
         # Another process may have finished it while this one rehearsed.
         if folder.condition() == "finished" and not settings.fresh:
+            world.told(_FINISHED)
             yield _cached(prepared)
             return
         events: list[dict[str, Any]] = []
         try:
-            yield from _train(prepared, events)
+            yield from _train(prepared, samples, events, world)
         except KeyboardInterrupt:
             done = len(events)
             kept = f"{done} finished epoch{'s are' if done != 1 else ' is'} kept" if done else "No epoch was finished yet"
@@ -121,7 +141,44 @@ def _cached(prepared: Prepared) -> Finished:
     return Finished(metrics_there, prepared.folder.path, from_cache=True)
 
 
-def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
+_FINISHED = "finished"
+"""What process 0 tells the others in the place of a state, where there is nothing to do."""
+
+
+def _follow(prepared: Prepared, world: World) -> Iterator[Event]:
+    """What the other processes of a run do: the same steps and the same rankings, and nothing that anybody sees."""
+    settings, plan, split, device = prepared.settings, prepared.plan, prepared.split, prepared.device
+    state = world.told(None)
+    if state == _FINISHED:
+        return
+    samples = samples_of(plan, split, device)
+    assembly = assembly_of(plan, split, seed=settings.seed, device=device)
+    fit = _fit(prepared, samples, assembly, state, world)
+    yield from fit.reports()
+    fit.restore_best()
+    for held_out in (split.valid, split.test):
+        rank_held_out(assembly, held_out, seed=settings.seed, device=device, world=world)
+
+
+def _fit(prepared: Prepared, samples: Samples, assembly: Assembly, state: dict[str, Any] | None, world: World) -> Fit:
+    settings, plan, split = prepared.settings, prepared.plan, prepared.split
+
+    def validate() -> dict[str, float]:
+        return metrics(rank_held_out(assembly, split.valid, seed=settings.seed, device=prepared.device, world=world).rank)
+
+    return Fit(
+        assembly,
+        samples,
+        seed=settings.seed,
+        options=plan.training,
+        validate=validate,
+        precision=settings.precision,
+        resume=state,
+        world=world,
+    )
+
+
+def _train(prepared: Prepared, samples: Samples, events: list[dict[str, Any]], world: World) -> Iterator[Event]:
     """Train, evaluate and write. `events` grows with every epoch whose state is kept."""
     settings, plan, split, folder = prepared.settings, prepared.plan, prepared.split, prepared.folder
     device, threads = prepared.device, torch.get_num_threads()
@@ -131,7 +188,7 @@ def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
     folder.begin(
         recipe=prepared.source.text,
         resolved=_resolved(prepared),
-        environment=environment(device, {path: dict(known) for path, known in prepared.plugins.items()}),
+        environment=environment(device, {path: dict(known) for path, known in prepared.plugins.items()}, world.size),
         command=shlex.join(settings.command) or _resume_command(settings),
         fresh=settings.fresh,
         plugin_files=plugin_files_of(prepared.plugins),
@@ -149,21 +206,10 @@ def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
                 )
     folder.write_events(events)
 
-    samples = samples_of(plan, split, device)
     assembly = assembly_of(plan, split, seed=settings.seed, device=device)
 
-    def validate() -> dict[str, float]:
-        return metrics(rank_held_out(assembly, split.valid, seed=settings.seed, device=device).rank)
-
-    fit = Fit(
-        assembly,
-        samples,
-        seed=settings.seed,
-        options=plan.training,
-        validate=validate,
-        precision=settings.precision,
-        resume=None if state is None else state["fit"],
-    )
+    world.told(None if state is None else state["fit"])
+    fit = _fit(prepared, samples, assembly, None if state is None else state["fit"], world)
     for report in fit.reports():
         if isinstance(report, EpochReport):
             event = _event(report)
@@ -182,8 +228,8 @@ def _train(prepared: Prepared, events: list[dict[str, Any]]) -> Iterator[Event]:
 
     started = time.perf_counter()
     fit.restore_best()
-    valid = rank_held_out(assembly, split.valid, seed=settings.seed, device=device)
-    test = rank_held_out(assembly, split.test, seed=settings.seed, device=device)
+    valid = rank_held_out(assembly, split.valid, seed=settings.seed, device=device, world=world)
+    test = rank_held_out(assembly, split.test, seed=settings.seed, device=device, world=world)
     seconds = time.perf_counter() - started
     yield Evaluated(seconds)
 

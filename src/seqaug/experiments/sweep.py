@@ -23,6 +23,7 @@ from ..recipes.load import RecipeSource, load_recipe
 from ..recipes.patches import Patch, parse_value
 from .ablate import shown_names
 from .choices import Axis, applied, combinations, parse_axes, short_names
+from .executor import LOCAL
 from .files import write_json, write_text
 from .folder import read_json
 from .matrix import Failed, Matrix, MatrixEvent, Member, plan_matrix, run_matrix
@@ -265,7 +266,7 @@ def _parts(axes: Sequence[Axis], changes: Sequence[Patch]) -> Iterator[tuple[str
 
 
 def sweep(
-    plan: Sweep, *, jobs: int = 1, threads: int | None = None, devices: Sequence[str] = ()
+    plan: Sweep, *, jobs: int = 1, threads: int | None = None, devices: Sequence[str] = (), executor: str = LOCAL
 ) -> Generator[MatrixEvent | Matrix | Swept, None, None]:
     """Run what is not finished, then rank. The last event is `Swept`; with trials, each `Matrix` says which runs come next.
 
@@ -287,7 +288,7 @@ def sweep(
 
     def run(matrix: Matrix) -> Generator[MatrixEvent, None, None]:
         folder.add(matrix)
-        events = run_matrix(matrix, jobs=jobs, threads=threads, devices=devices, keep=plan.request.results)
+        events = run_matrix(matrix, jobs=jobs, threads=threads, devices=devices, keep=plan.request.results, executor=executor)
         try:
             for event in events:
                 folder.hear(event)

@@ -85,10 +85,12 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Died:
-    """The run ended with an error. exit_code: what `seqaug run` would have returned."""
+    """The run ended with an error. exit_code: what `seqaug run` would have returned. silently: its process was killed or
+    crashed, so that the message is a guess, and the run may come to an end when it is tried again."""
 
     message: str
     exit_code: int
+    silently: bool = False
 
 
 Told = Remark | Taken | BatchDone | EpochDone | Done | Died

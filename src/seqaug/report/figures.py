@@ -117,6 +117,7 @@ def line_chart(
     x_label: str,
     y_label: str,
     log_x: bool = False,
+    log_y: bool = False,
     x_ticks: Sequence[float] | None = None,
     whole_x: bool = False,
     from_zero: bool = False,
@@ -130,7 +131,8 @@ def line_chart(
 
     x_ticks: the places to name where they are known, such as the values of a grid. whole_x: x is counted, as epochs are.
     from_zero: whether y starts at 0. chosen_name: what the ring means. height: of the whole figure but the lines of the title
-    and the legend. Raises ValueError where there is nothing to draw.
+    and the legend. Raises ValueError where there is nothing to draw, or where a
+    logarithm is asked of what is not above 0.
     """
     hues = [place if one.hue is None else one.hue for place, one in enumerate(series)]
     shown = [(one, place, *_finite(one)) for place, one in zip(hues, series, strict=True)]
@@ -138,7 +140,7 @@ def line_chart(
     ys = [y for _, _, _, values in shown for y in values]
     for one in series:
         ys += [bound for bounds in (one.low, one.high) for bound in bounds or () if math.isfinite(bound)]
-    y = axis([*ys, *(level.y for level in levels)], loose=True, include=[0.0] if from_zero else [])
+    y = axis([*ys, *(level.y for level in levels)], log=log_y, loose=True, include=[0.0] if from_zero else [])
     entries = [(one.name, place) for place, one in zip(hues, series, strict=True) if one.name]
     ringed = any(one.chosen is not None for one in series)
     parts, top = _head(title, width, entries if len(entries) > 1 else [], lines=True, ring=chosen_name if ringed else "")

@@ -14,10 +14,11 @@ from torch import Tensor
 from ..core.assembly import Assembly, Stage
 from ..core.seeds import Generators, derived
 from ..core.step import Step
+from ..core.world import ALONE, World, dividing
 from ..data.samples import Samples
 from ..errors import Diverged
 from .early_stop import EarlyStop
-from .memory import give_back
+from .memory import Heap, give_back
 from .stages import Stages
 from .updates import Optimisers
 
@@ -80,7 +81,8 @@ class Fit:
     validate: gives the metrics of the current weights on the validation part; this module does not reach for it itself.
     seed: every draw is a function of it. precision: "bfloat16" runs the forward passes under autocast, parameters and
     optimiser stay
-    float32. resume: what `state` returned after some epoch of an equal run.
+    float32. resume: what `state` returned after some epoch of an equal run. world: the processes that train this assembly
+    together, each with a `Fit` of its own.
     The model holds the best weights of the last stage once `reports` is exhausted. Raises Diverged where a loss is not finite.
     """
 
@@ -94,6 +96,7 @@ class Fit:
         validate: Callable[[], dict[str, float]],
         precision: Literal["float32", "bfloat16"] = "float32",
         resume: dict[str, Any] | None = None,
+        world: World = ALONE,
     ) -> None:
         self.assembly = assembly
         self.samples = samples
@@ -101,6 +104,7 @@ class Fit:
         self.options = options
         self.validate = validate
         self.precision = precision
+        self.world = world
         self._generators = Generators(samples.device)
         self._host = torch.Generator()
         self._stages = Stages(assembly, samples, seed)
@@ -202,7 +206,7 @@ class Fit:
             start_epoch = getattr(plugin, "start_epoch", None)
             if start_epoch is not None:
                 start_epoch(model.items, epoch)
-        sums = _Sums()
+        sums, heap = _Sums(), Heap()
         batch_size = stage.batch_size or self.options.batch_size
         batches = self.samples.num_batches(batch_size)
         order = self._host.manual_seed(derived(self.seed, stage.name, epoch, "data"))
@@ -215,7 +219,7 @@ class Fit:
                     self.assembly, self.samples, batch, epoch=epoch, seed=where, update=number, generators=self._generators
                 )
                 total = torch.zeros((), device=self.samples.device)
-                with self._autocast():
+                with dividing(self.world), self._autocast():
                     for term in update.terms:
                         weight = term.weight_at(epoch)
                         if weight == 0:
@@ -224,15 +228,18 @@ class Fit:
                         sums.loss(term.name, value)
                         total = total + weight * value
                 sums.weighted(total)
-                self._optimisers.apply(update, total)
+                with dividing(self.world):
+                    self._optimisers.apply(update, total, self.world)
                 for name, (amount, out_of) in step.records.items():
                     sums.record(name, amount, out_of)
             if total.device.type == "cpu" and not torch.isfinite(total):
                 raise _diverged(stage, epoch, index, sums)
+            heap.settle()
             yield BatchReport(stage.name, epoch, stage.epochs, index, batches, total.detach())
         losses, records = sums.read()
         if not all(value == value and abs(value) != float("inf") for value in losses.values()):
             raise _diverged(stage, epoch, batches - 1, sums)
+        self.world.agree(model.parameters())
         give_back()
         trained = time.perf_counter()
         valid, improved = None, False

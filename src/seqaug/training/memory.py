@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import resource
 import sys
 from collections.abc import Callable
 from functools import cache
 
-__all__ = ["give_back"]
+__all__ = ["SLACK", "Heap", "give_back", "resident"]
+
+SLACK = 512 * 2**20
+"""Bytes by which a process may grow before the heap is looked after."""
+
+PAGE = resource.getpagesize()
 
 
 @cache
@@ -27,3 +33,38 @@ def give_back() -> None:
     trim = _trim()
     if trim is not None:
         trim(0)
+
+
+class Heap:
+    """Keeps what is resident near what is in use over an epoch of thousands of batches.
+
+    Where a batch makes tensors of 10 MB and more, the heap can grow by as much with every batch: 200 batches of a sampled
+    softmax were seen to take 3 GB of which half a gigabyte was in use. slack: bytes that it may grow by.
+    """
+
+    def __init__(self, slack: int = SLACK) -> None:
+        self._slack = slack
+        self._level: int | None = None
+
+    def settle(self) -> None:
+        """To be called after every batch: freed memory is handed back once the process has grown by more than the slack.
+
+        Asking costs microseconds; handing back after every batch would cost the page faults of every next one.
+        """
+        now = resident()
+        if now is None:
+            return
+        if self._level is None:
+            self._level = now
+        elif now > self._level + self._slack:
+            give_back()
+            self._level = resident()
+
+
+def resident() -> int | None:
+    """Bytes of this process that are in memory now; None where the system does not say."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * PAGE
+    except OSError:
+        return None

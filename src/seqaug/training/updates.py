@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..core.assembly import Update
 from ..core.recommender import Recommender
+from ..core.world import ALONE, World
 
 __all__ = ["Optimisers"]
 
@@ -22,6 +23,7 @@ class Optimisers:
 
     def __init__(self, model: Recommender, updates: Iterable[Update], *, learning_rate: float, weight_decay: float) -> None:
         self._parts = model.parts()
+        self._in_shares = model.run_in_shares()
         moved = [name for name in self._parts if any(name in update.moves for update in updates)]
         self._adams = {
             name: torch.optim.Adam(
@@ -39,10 +41,11 @@ class Optimisers:
                 parameter.grad = None
                 parameter.requires_grad_(moves)
 
-    def apply(self, update: Update, loss: Tensor) -> None:
+    def apply(self, update: Update, loss: Tensor, world: World = ALONE) -> None:
         """Backward, and one step of every part that `update` moves. A loss that no parameter feeds moves nothing."""
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
+            world.sum_gradients(self._in_shares)
         for name in update.moves:
             if name in self._adams:
                 self._adams[name].step()

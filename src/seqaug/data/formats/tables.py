@@ -1,24 +1,29 @@
 """Tables, one row an action: CSV, TSV, RecBole's `.inter`, the `::` files of MovieLens, and JSON lines.
 
-Rows are taken in wide chunks and checked column by column. Where anything is out of the ordinary the file is read once
-more, slowly, for the first line that is wrong.
+Blocks of plain lines are cut into columns by numpy (`blocks`), everything else into rows by the csv module, in wide chunks.
+Either way they are checked column by column. Where anything is out of the ordinary the file is read once more, slowly, for
+the first line that is wrong.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import NoReturn, Protocol
+from typing import BinaryIO, NoReturn, Protocol
 
 import numpy as np
 
 from ...errors import DataError
 from ..actions import Actions, Numbering
+from .blocks import FIELD_MARK, Cells, Cut, cells_of, unquoted
 from .columns import Columns, FoundColumns, find_columns, named_like
+from .names import Names
 from .text import TextFile, malformed, shown
 from .times import EXPECTED, TimeColumn, TimeKind, exact_time, kind_of
 
@@ -35,10 +40,11 @@ __all__ = [
 ]
 
 CHUNK = 1 << 16
+# Bytes of a block. Wider ones have fewer distinct names to look up in all, and need about ten times their size while they last.
+BLOCK = 1 << 24
 TYPED = re.compile(r"([^:]+):(token|token_seq|float|float_seq)")
 MOVIE_COLUMNS = ("user", "item", "rating", "time")
 DECODER = json.JSONDecoder(parse_float=str)
-FIELD_MARK = "\x1f"  # the ASCII unit separator: stands for "::", which the csv module cannot split at
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table not yet read: its file, its columns, and how its lines become rows."""
+    """A table not yet read: its file, its columns, and how its lines become rows; `cut` says the same of delimited ones."""
 
     file: TextFile
     names: Sequence[str]
@@ -71,6 +77,7 @@ class Table:
     header: bool
     expected: str
     period: tuple[str, str] | None
+    cut: Cut | None = None
 
 
 def separated_table(file: TextFile, first: str, delimiter: str, wanted: Wanted) -> Table:
@@ -84,8 +91,13 @@ def separated_table(file: TextFile, first: str, delimiter: str, wanted: Wanted) 
             return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
         return csv.reader(lines, delimiter=delimiter, strict=True)
 
-    names = [name.strip() for name in next(iter(rows([first])))]
-    return _table(file, names, rows, wanted, f"{len(names)} columns as in the header ({', '.join(names)})")
+    try:
+        names = [name.strip() for name in next(iter(rows([first])))]
+    except csv.Error as error:
+        found = f"{shown(first)}, which breaks the rules of its format ({error})"
+        raise malformed(file.path, file.first_line()[0], found, "a header with the names of the columns, on one line") from None
+    cut = Cut(delimiter, quotes=delimiter != "\t")
+    return _table(file, names, rows, wanted, f"{len(names)} columns as in the header ({', '.join(names)})", cut)
 
 
 def typed_table(file: TextFile, first: str, wanted: Wanted) -> Table | None:
@@ -98,7 +110,8 @@ def typed_table(file: TextFile, first: str, wanted: Wanted) -> Table | None:
     def rows(lines: Iterable[str]) -> Rows:
         return csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
 
-    return _table(file, names, rows, wanted, f"{len(names)} columns as in the header ({', '.join(names)}), between tabs")
+    expected = f"{len(names)} columns as in the header ({', '.join(names)}), between tabs"
+    return _table(file, names, rows, wanted, expected, Cut("\t", quotes=False))
 
 
 def movie_table(file: TextFile, wanted: Wanted) -> Table:
@@ -110,7 +123,7 @@ def movie_table(file: TextFile, wanted: Wanted) -> Table:
 
     if wanted.columns != Columns():
         raise DataError(f"{file.path} has no header, so its columns cannot be named: they are user::item::rating::time.")
-    return _table(file, MOVIE_COLUMNS, rows, wanted, "user::item::rating::time", header=False)
+    return _table(file, MOVIE_COLUMNS, rows, wanted, "user::item::rating::time", Cut("::", quotes=False), header=False)
 
 
 def json_table(file: TextFile, line: int, first: str, wanted: Wanted) -> Table:
@@ -180,10 +193,11 @@ def _table(
     rows: Callable[[Iterable[str]], Rows],
     wanted: Wanted,
     expected: str,
+    cut: Cut,
     header: bool = True,
 ) -> Table:
     found = find_columns(names, wanted.columns, file.path, needs_time=wanted.time, needs_rating=wanted.rating)
-    return Table(file, names, found, rows, header, expected, wanted.period)
+    return Table(file, names, found, rows, header, expected, wanted.period, cut)
 
 
 def _record(file: TextFile, number: int, line: str) -> dict[str, object]:
@@ -199,30 +213,42 @@ def _record(file: TextFile, number: int, line: str) -> dict[str, object]:
 
 def _collected(table: Table) -> Actions:
     found = table.found
-    users, items, times, ratings = Numbering(), Numbering(), TimeColumn(), []
-    user_chunks, item_chunks = [], []
-    with table.file.lines() as lines:
-        rows = iter(_body(table, table.rows(lines)))
-        while chunk := list(islice(rows, CHUNK)):
-            widths = set(map(len, chunk))
-            if 0 in widths:  # blank lines
-                chunk = [row for row in chunk if row]
-            if widths - {0, found.width}:
-                raise _Unusual
+    users, items, times, ratings = Names(), Names(), TimeColumn(), []
+    rows = 0
+    with table.file.content() as stream:
+        for part in _parts(table, stream):
             try:
-                user_chunks.append(users.of([row[found.user] for row in chunk]))
-                item_chunks.append(items.of([row[found.item] for row in chunk]))
+                if isinstance(part, Cells):
+                    rows += part.num_rows
+                    users.add_column(part.column(found.user))
+                    items.add_column(part.column(found.item))
+                    if found.rating is not None:
+                        distinct, number = part.column(found.rating).distinct()
+                        ratings.append(np.array([float(text) for text in distinct])[number])
+                    if found.time is not None:
+                        times.add_column(part.column(found.time))
+                    continue
+                widths = set(map(len, part))
+                if 0 in widths:  # blank lines
+                    part = [row for row in part if row]
+                if widths - {0, found.width}:
+                    raise _Unusual
+                rows += len(part)
+                users.add([row[found.user] for row in part])
+                items.add([row[found.item] for row in part])
                 if found.rating is not None:
-                    ratings.append(np.array([float(row[found.rating]) for row in chunk]))
+                    ratings.append(np.array([float(row[found.rating]) for row in part]))
+                if found.time is not None:
+                    times.add([row[found.time] for row in part])
             except ValueError:
                 raise _Unusual from None
-            if found.time is not None:
-                times.add([row[found.time] for row in chunk])
-    if not users.names:
+    if not rows:
         raise DataError(f"{table.file.path} has a header and no rows.")
     period = None
     keys = None
     try:
+        user_numbers, user_names = users.all()
+        item_numbers, item_names = items.all()
         if found.time is not None:
             if table.period:
                 times.add(list(table.period))
@@ -234,14 +260,66 @@ def _collected(table: Table) -> Actions:
     if ratings and not np.isfinite(np.concatenate(ratings)).all():
         raise _Unusual
     return Actions(
-        np.concatenate(user_chunks),
-        np.concatenate(item_chunks),
-        users.names,
-        items.names,
+        user_numbers,
+        item_numbers,
+        user_names,
+        item_names,
         keys,
         np.concatenate(ratings) if ratings else None,
         period,
     )
+
+
+def _parts(table: Table, stream: BinaryIO) -> Iterator[Cells | list[list[str]]]:
+    """The body of the table, in order: blocks of plain lines as cells, whatever else as chunks of the csv module's rows."""
+    cut = table.cut
+    at, block = 0, b"" if cut is None else stream.read(BLOCK)
+    start = _behind_header(table, block) if cut is not None else None
+    if cut is None or start is None:
+        stream.seek(0)
+        with io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+            yield from _chunks(_body(table, table.rows(text)))
+        return
+    at, block = start, block[start:]
+    while True:
+        more = stream.read(BLOCK)
+        whole = block.rfind(b"\n") + 1 if more else len(block)
+        lines, rest = (block, b"") if whole == len(block) else (block[:whole], block[whole:])
+        plain = unquoted(lines, cut) if cut.quotes and b'"' in lines else lines
+        if (more and not whole) or plain is None:
+            # A cell in quotes may run on behind the block, so from here on the csv module has it.
+            stream.seek(at)
+            with io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+                yield from _chunks(iter(table.rows(text)))
+            return
+        cells = cells_of(plain, cut, table.found.width)
+        if cells is not None:
+            yield cells
+        elif lines:
+            with io.TextIOWrapper(io.BytesIO(lines), encoding="utf-8", newline="") as text:
+                yield from _chunks(iter(table.rows(text)))
+        if not more:
+            return
+        at, block = at + len(lines), rest + more
+
+
+def _chunks(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
+    while chunk := list(islice(rows, CHUNK)):
+        yield chunk
+
+
+def _behind_header(table: Table, block: bytes) -> int | None:
+    """Where in the first block the rows begin; None where the csv module is needed to tell."""
+    at = len(codecs.BOM_UTF8) if block.startswith(codecs.BOM_UTF8) else 0
+    while table.header:
+        end = block.find(b"\n", at)
+        line = block[at:end]
+        if end < 0 or b"\r" in line.removesuffix(b"\r"):
+            return None
+        at = end + 1
+        if line.decode("utf-8", "replace").strip():
+            break
+    return at
 
 
 def _body(table: Table, rows: Rows) -> Iterator[list[str]]:

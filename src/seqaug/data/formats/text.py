@@ -77,10 +77,16 @@ class TextFile:
     @contextmanager
     def lines(self) -> Iterator[TextIO]:
         """The lines, with their ends as they are (as the csv module wants them). DataError where reading fails midway."""
+        with self.content() as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+            yield text
+
+    @contextmanager
+    def content(self) -> Iterator[BinaryIO]:
+        """The bytes, unpacked. DataError where reading fails midway, or whoever decodes them finds that they are not UTF-8."""
         with _explained(self.path):
             try:
-                with self.opened() as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
-                    yield text
+                with self.opened() as stream:
+                    yield stream
             except UnicodeDecodeError:
                 self._refuse_encoding()
 

@@ -15,6 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .blocks import Column
+
 __all__ = ["TimeColumn", "TimeKind", "exact_time", "kind_of"]
 
 Ints = NDArray[np.int64]
@@ -57,34 +59,66 @@ def exact_time(text: str, kind: TimeKind) -> Decimal | None:
 
 
 class TimeColumn:
-    """The time column of a file, filled chunk by chunk; whole numbers never become text or objects for long."""
+    """The time column of a file, filled chunk by chunk; whole numbers and plain dates never become objects for long."""
 
     def __init__(self) -> None:
-        self._chunks: list[Ints | list[str]] = []
+        # How the times of a chunk are written, where that is known, and the chunk: numbers as they are, dates in microseconds.
+        self._chunks: list[tuple[TimeKind | None, Ints | list[str]]] = []
 
     def add(self, texts: Sequence[str]) -> None:
+        if not texts:
+            return
         whole = _whole_numbers(texts)
         if whole is None:
             # "1365029107.0", as files that were once a table of floats have it.
             whole = _whole_numbers([text.removesuffix(".0") for text in texts])
-        self._chunks.append(list(texts) if whole is None else whole)
+        self._chunks.append((None, list(texts)) if whole is None else ("number", whole))
+
+    def add_column(self, column: Column) -> None:
+        """The same from the cells of a block."""
+        if (numbers := column.whole_numbers()) is not None:
+            self._chunks.append(("number", numbers))
+        elif (dates := column.dates()) is not None:
+            self._chunks.append(("date", dates))
+        else:
+            self.add(column.texts())
 
     def keys(self) -> Ints:
         """(A,) int64, ordered as the times are, equal where they are equal. ValueError where a text is not a time.
 
-        Whole numbers are their own keys. Everything else is ranked by its exact value.
+        Whole numbers are their own keys, and so are the microseconds of dates. Everything else is ranked by its exact value.
         """
-        if all(isinstance(chunk, np.ndarray) for chunk in self._chunks):
-            return np.concatenate([*self._chunks, np.zeros(0, np.int64)])
-        texts = [str(text) for chunk in self._chunks for text in (chunk.tolist() if isinstance(chunk, np.ndarray) else chunk)]
-        kind = kind_of(texts[0])
-        distinct = {text: exact_time(text, kind) if kind else None for text in dict.fromkeys(texts)}
-        if None in distinct.values():
+        if not self._chunks:
+            return np.zeros(0, np.int64)
+        kind, first = self._chunks[0]
+        kind = kind or kind_of(str(first[0]))
+        if kind is None:
             raise ValueError("not a time")
-        values = sorted({value for value in distinct.values() if value is not None})
-        rank = {value: position for position, value in enumerate(values)}
-        key = {text: rank[value] for text, value in distinct.items() if value is not None}
-        return np.fromiter(map(key.__getitem__, texts), np.int64, len(texts))
+        values = [
+            chunk if known == kind and isinstance(chunk, np.ndarray) else _exact(known, chunk, kind)
+            for known, chunk in self._chunks
+        ]
+        whole = [chunk for chunk in values if isinstance(chunk, np.ndarray)]
+        if len(whole) == len(values):
+            return np.concatenate(whole)
+        listed = [chunk.tolist() if isinstance(chunk, np.ndarray) else chunk for chunk in values]
+        rank = {value: position for position, value in enumerate(sorted({value for chunk in listed for value in chunk}))}
+        return np.fromiter((rank[value] for chunk in listed for value in chunk), np.int64)
+
+
+def _exact(known: TimeKind | None, chunk: Ints | list[str], kind: TimeKind) -> Ints | list[Decimal]:
+    """The exact times of a chunk: (n,) int64 where all of them are whole. ValueError where one is not of this kind."""
+    texts = [str(text) for text in (chunk.tolist() if isinstance(chunk, np.ndarray) else chunk)]
+    if known == "date":
+        texts = np.datetime_as_string(np.asarray(chunk, dtype="M8[us]")).tolist()
+    distinct = {text: exact_time(text, kind) for text in dict.fromkeys(texts)}
+    values = {text: value for text, value in distinct.items() if value is not None}
+    if len(values) < len(distinct):
+        raise ValueError("not a time")
+    if all(abs(value) < 2**63 and value == value.to_integral_value() for value in values.values()):
+        numbers = {text: int(value) for text, value in values.items()}
+        return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
+    return [values[text] for text in texts]
 
 
 def _whole_numbers(texts: Sequence[str]) -> Ints | None:

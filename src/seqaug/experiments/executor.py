@@ -1,0 +1,83 @@
+"""What executes the runs of a matrix: processes of this machine, or of several.
+
+An executor knows nothing of a matrix: it is given tasks, and says what comes of each until it is `Done` or `Died`, after which
+the run's folder on this machine holds what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import RecipeError, did_you_mean
+from .worker import Order, Told
+
+__all__ = ["LOCAL", "Executor", "Task", "executor_named", "ray_address"]
+
+LOCAL = "local"
+"""The executor where none is named."""
+_RAY = "ray"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """A run to be executed. hash: of the run. label: what people call it. folder: where it lies on this machine."""
+
+    hash: str
+    label: str
+    folder: Path
+    order: Order
+
+
+class Executor(Protocol):
+    """Where runs are executed, several at a time."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether any task has been started that has not ended."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another task may be started."""
+
+    def start(self, task: Task) -> str:
+        """Begin, or queue, where `has_room`. Returns the device, as `RunSettings.device` takes it."""
+
+    def listen(self) -> Iterable[tuple[Task, Told]]:
+        """Wait until there is something to hear, and give all of it. The last of a task is Done or Died."""
+
+    def stop(self) -> Sequence[str]:
+        """Let every run keep its state and end. Returns sentences on what could not be kept."""
+
+    def close(self) -> None:
+        """Make sure that nothing runs any more."""
+
+
+def executor_named(name: str, *, jobs: int, threads: int | None = None, devices: Sequence[str] = ()) -> Executor:
+    """The executor of that name: "local", "ray" or "ray:ADDRESS". The rest as `matrix.run_matrix` takes it.
+
+    Raises RecipeError where there is none such, Ray is not installed, or its cluster cannot be had.
+    """
+    address = ray_address(name)
+    if address is None:
+        from .local_processes import LocalProcesses
+
+        return LocalProcesses(jobs, threads, devices)
+    from .on_ray import RayCluster
+
+    return RayCluster(address, jobs, threads, devices)
+
+
+def ray_address(name: str) -> str | None:
+    """The address in the name of an executor: "" for "ray" alone, None for "local". Raises RecipeError for any other."""
+    kind, colon, address = name.partition(":")
+    if name == LOCAL:
+        return None
+    if kind != _RAY or (colon and not address.strip()):
+        raise RecipeError(
+            f"--executor {name} is none.{did_you_mean(kind, [LOCAL, _RAY])}\n"
+            "  known: local, the processes of this machine; ray, a Ray cluster; ray:HOST:PORT, the one of that address"
+        )
+    return address.strip()

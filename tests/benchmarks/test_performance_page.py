@@ -1,0 +1,50 @@
+"""docs/performance.md and its plots are what docs/write_performance.py makes of the recorded numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "docs" / "performance"
+
+
+def writer() -> Any:
+    spec = importlib.util.spec_from_file_location("write_performance", ROOT / "docs" / "write_performance.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_written_from_the_recorded_numbers() -> None:
+    write = writer()
+    assert (ROOT / "docs" / "performance.md").read_text(encoding="utf-8") == write.page(write.loaded())
+
+
+def test_the_plots_are_drawn_from_the_recorded_numbers() -> None:
+    write = writer()
+    drawn = write.figures(write.loaded())
+    assert {path.name for path in FOLDER.glob("*.svg")} == set(drawn)
+    for name, picture in drawn.items():
+        assert (FOLDER / name).read_text(encoding="utf-8") == picture + "\n", name
+        assert "prefers-color-scheme:dark" in picture
+
+
+@pytest.mark.parametrize("name", ["recipes", "others", "growth"])
+def test_recorded_numbers_carry_command_commit_device_threads_and_date(name: str) -> None:
+    found = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    for key in ("command", "commit", "device", "machine", "threads", "torch", "date", "gflops_of_a_product", "load"):
+        assert found[key] not in (None, ""), key
+
+
+def test_a_part_that_was_not_recorded_is_left_out_and_a_busy_machine_is_said() -> None:
+    write = writer()
+    records = write.loaded()
+    assert "## How cost grows" not in write.page({"recipes": records["recipes"]})
+    quiet, busy = ({**records["growth"], "load": load} for load in (0.1, 9.0))
+    assert "busy" not in write.facts(quiet) and "**The machine was busy** (load 9.0" in write.facts(busy)
