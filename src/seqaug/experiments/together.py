@@ -17,7 +17,8 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING
+from io import BufferedRandom
+from typing import TYPE_CHECKING
 
 from ..errors import RecipeError
 
@@ -88,7 +89,7 @@ def launch(count: int, words: Sequence[str]) -> tuple[int, str]:
     """
     port = _free_port()
     processes: list[subprocess.Popen[bytes]] = []
-    said: list[IO[bytes]] = []
+    said: list[BufferedRandom] = []
     try:
         for rank in range(count):
             surroundings = {
@@ -114,7 +115,7 @@ def launch(count: int, words: Sequence[str]) -> tuple[int, str]:
             log.close()
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]], said: Sequence[IO[bytes]]) -> tuple[int, str]:
+def _wait(processes: Sequence[subprocess.Popen[bytes]], said: Sequence[BufferedRandom]) -> tuple[int, str]:
     interrupted, since, first = False, 0.0, None
     while True:
         try:
