@@ -152,6 +152,7 @@ ENVIRONMENT_KEYS: Keys = {
     "device.name": "of the processor, as far as the system tells",
     "device.cuda": ("the version that torch was built for, null without", "text or null"),
     "threads": "of torch",
+    "processes": "that do the run together (--nproc, torchrun)",
     "cores": "",
     "plugins.*.kind": "of each plugin, by its path in the recipe",
     "plugins.*.name": "",
