@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import warnings
@@ -152,6 +153,26 @@ def test_the_metadata_of_every_copy_is_found_the_one_that_counts_first(
     monkeypatch.setattr(sys, "path", [*sys.path, str(later.parent)])
     assert discovery.metadata_files("twice-pink") == [first / "entry_points.txt", later / "entry_points.txt"]
     assert discovery.metadata_files("nobody") == []
+
+
+def test_what_an_editable_install_leaves_beside_its_source_is_no_copy(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = install("pink", "[seqaug.heads]\npink = new:Head\n")
+    project = tmp_path / "a pink project"
+    left = project / "src" / "pink.egg-info"
+    left.mkdir(parents=True)
+    (left / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: pink\nVersion: 0.1\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(left.parent)])
+    told = {"url": project.as_uri(), "dir_info": {}}
+    for editable, text in (
+        (False, "no JSON"),
+        (False, json.dumps(told)),
+        (True, json.dumps(told | {"dir_info": {"editable": True}})),
+    ):
+        (first / "direct_url.json").write_text(text)
+        found = discovery.metadata_files("pink")
+        assert found == [one / "entry_points.txt" for one in ((first,) if editable else (first, left))]
 
 
 def test_a_plugin_in_a_group_that_is_no_kind_is_told_with_the_nearest_kind(

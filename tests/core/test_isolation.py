@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import signal
@@ -66,6 +67,8 @@ SHARED = {
     ),
     "the working folder": (lambda: os.chdir("/"), os.getcwd),
     "what becomes of warnings": (hide_warnings, lambda: list(warnings.filters)),
+    "where errors are said": (lambda: setattr(sys, "stderr", io.StringIO()), lambda: sys.stderr),
+    "how warnings are shown": (lambda: setattr(warnings, "showwarning", print), lambda: warnings.showwarning),
     "what Ctrl-C does": (lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), lambda: signal.getsignal(signal.SIGINT)),
     "what SIGTERM does": (lambda: signal.signal(signal.SIGTERM, lambda *_: None), lambda: signal.getsignal(signal.SIGTERM)),
 }

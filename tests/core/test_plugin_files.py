@@ -58,6 +58,14 @@ def test_what_a_file_marks_can_be_named(write: Write) -> None:
     assert noise_sources.get("my_noise/grey")().draw(3, None, None, None) == 6  # type: ignore[call-arg]
 
 
+def test_two_that_one_spelling_would_name_are_told_apart_in_no_recipe(write: Write, tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        load_plugin_file(write(f"{folder}/my_noise.py", GREY.format(factor=2)))
+    said = r'Leave my_noise\.py away, or give one of them another name: use = "my_noise/grey" would name more than one\.$'
+    with pytest.raises(PluginError, match=said):
+        noise_sources.get("grey")
+
+
 def test_the_hash_is_of_what_was_executed_whatever_the_file_holds_later(write: Write) -> None:
     from seqaug.experiments.environment import source_hash
 

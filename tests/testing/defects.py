@@ -276,6 +276,15 @@ plant(
     grafted("negative_samplers", "AlwaysThree", after=lambda self, answer, *_: answer[:, :1].expand(-1, 3)),
 )
 plant(
+    "mixes in nobody's vector: row 0 of the table is no item",
+    "noise_sources",
+    grafted(
+        "noise_sources",
+        "CountsFromZero",
+        after=lambda self, answer, clean, items, table, draw: answer + table((items - 1) % table.num_items),
+    ),
+)
+plant(
     "has a prior of any shape, if it has one",
     "noise_sources",
     grafted("noise_sources", "FlatPrior", prior=lambda self, shape, generator: torch.zeros(shape[0] * shape[1])),

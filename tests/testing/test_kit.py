@@ -41,6 +41,7 @@ from seqaug.testing.bench import bench_of
 from seqaug.testing.hosts import VIEWS, filled_in
 from seqaug.testing.parametrized import BoundCheck
 from seqaug.testing.strategies import batches, evidences, layouts
+from seqaug.testing.watching import Settings, settings_kept
 from testing.sound import SOUND
 
 # ---- subjects ----
@@ -199,6 +200,17 @@ def test_a_plugin_that_ends_the_process_or_changes_torch_ends_and_changes_nothin
     outcomes = check_plugin(Exits, kind="noise_sources")
     assert "it raises SystemExit: 3" in next(one.message for one in outcomes if one.check.name.startswith("answers in"))
     assert torch.is_grad_enabled()
+
+
+def test_torchs_settings_are_put_back_as_they_were_warnings_only_among_them() -> None:
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        before = Settings.now()
+        with settings_kept():
+            torch.use_deterministic_algorithms(True)
+        assert Settings.now() == before and torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 # ---- as cases of a test ----

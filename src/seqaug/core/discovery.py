@@ -7,6 +7,7 @@ broken distribution is named, and nobody else loses anything.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import warnings
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module, metadata
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import entrypoints  # type: ignore[import-untyped,unused-ignore]
 
@@ -169,13 +172,32 @@ def _read_lines(lines: Iterable[str], distribution: str, version: str, problems:
 
 
 def metadata_files(distribution: str) -> list[Path]:
-    """The entry_points.txt of each installed copy of a distribution; the first hides the others, as it does for imports."""
-    found = []
+    """The entry_points.txt of each installed copy of a distribution; the first hides the others, as it does for imports.
+
+    What an editable install leaves beside the source that it reads is no copy of its own.
+    """
+    found: list[Path] = []
+    source: Path | None = None
     for one in metadata.distributions(path=list(sys.path)):
         folder = getattr(one, "_path", None)
-        if folder is not None and _identity(one)[0] == distribution:
-            found.append(Path(str(folder)) / "entry_points.txt")
+        if folder is None or _identity(one)[0] != distribution:
+            continue
+        if source is not None and Path(str(folder)).resolve().is_relative_to(source):
+            continue
+        source = source or _editable_source(one)
+        found.append(Path(str(folder)) / "entry_points.txt")
     return list(dict.fromkeys(found))
+
+
+def _editable_source(one: metadata.Distribution) -> Path | None:
+    """The folder that an editable install reads; None where it is another sort of install."""
+    try:
+        told = json.loads(one.read_text("direct_url.json") or "{}")
+        if not told.get("dir_info", {}).get("editable"):
+            return None
+        return Path(url2pathname(urlsplit(told["url"]).path)).resolve()
+    except (ValueError, KeyError, AttributeError, TypeError):  # whatever stands in it, it is somebody else's file
+        return None
 
 
 def load(value: str) -> object:

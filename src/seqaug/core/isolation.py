@@ -1,8 +1,8 @@
 """A stranger's module is imported without harm to anybody else.
 
 What it prints goes to stderr, since stdout belongs to results. What it changes of the things that everybody shares (random
-generators, torch's defaults, the working folder, Ctrl-C, what becomes of warnings) is put back and named. How long it took is
-known.
+generators, torch's defaults, the working folder, Ctrl-C, stderr, what becomes of warnings) is put back and named. How long it
+took is known.
 """
 
 from __future__ import annotations
@@ -102,6 +102,17 @@ def _shared(np: Any, torch: Any) -> Iterator[_Shared]:
     yield _Shared("torch's precision of products", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
     yield _Shared("the working folder", _working_folder, _go_to)
     yield _Shared("what becomes of warnings", _blanket_filters, _write_blanket_filters, shown=None)
+    for holder, attribute, name in (
+        (sys, "stderr", "where errors are said"),
+        (warnings, "showwarning", "how warnings are shown"),
+    ):
+        yield _Shared(
+            name,
+            lambda holder=holder, attribute=attribute: getattr(holder, attribute),  # type: ignore[misc]
+            lambda before, holder=holder, attribute=attribute: setattr(holder, attribute, before),  # type: ignore[misc]
+            shown=None,
+            same=lambda before, after: before is after,
+        )
     if threading.current_thread() is threading.main_thread():
         for number, name in ((signal.SIGINT, "what Ctrl-C does"), (signal.SIGTERM, "what SIGTERM does")):
             yield _Shared(

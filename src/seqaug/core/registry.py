@@ -245,9 +245,14 @@ class Registry(Generic[P]):
 
     def _collision(self, name: str, found: list[PluginInfo]) -> str:
         claims = " and ".join(f"{info.source} ({info.origin})" for info in found)
-        picks = " or ".join(f'use = "{info.source}/{info.name}"' for info in found)
+        picks = list(dict.fromkeys(f'use = "{info.source}/{info.name}"' for info in found))
         count = "two" if len(found) == 2 else str(len(found))
-        return f"{count} plugins are {self.a_noun} called {name!r}: {claims}. Write {picks} to pick one."
+        told = f"{count} plugins are {self.a_noun} called {name!r}: {claims}."
+        if len(picks) == len(found):
+            return f"{told} Write {' or '.join(picks)} to pick one."
+        files = sorted({Path(info.file).name for info in found if info.file is not None})
+        way = f"Leave {' and '.join(files)} away, or give" if files else "Give"
+        return f"{told} {way} one of them another name: {' and '.join(picks)} would name more than one."
 
     def _switched_off(self, name: str, found: list[PluginInfo]) -> PluginError:
         told = " ".join(f"({info.origin}) is disabled by {info.disabled}. {remedy(info.disabled or '')}" for info in found)

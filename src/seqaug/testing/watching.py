@@ -73,6 +73,7 @@ class Settings:
     default_dtype: torch.dtype
     threads: int
     deterministic: bool
+    deterministic_or_warned: bool
     matmul_precision: str
 
     @classmethod
@@ -83,6 +84,7 @@ class Settings:
             torch.get_default_dtype(),
             torch.get_num_threads(),
             torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
             torch.get_float32_matmul_precision(),
         )
 
@@ -91,7 +93,7 @@ class Settings:
         torch.set_grad_enabled(self.gradients)
         torch.set_default_dtype(self.default_dtype)
         torch.set_num_threads(self.threads)
-        torch.use_deterministic_algorithms(self.deterministic)
+        torch.use_deterministic_algorithms(self.deterministic, warn_only=self.deterministic_or_warned)
         torch.set_float32_matmul_precision(self.matmul_precision)
 
     def differs(self, other: Settings) -> list[str]:

@@ -95,6 +95,7 @@ def _lines(answer: dict[str, Any]) -> list[str]:
     else:
         but = "" if answer["state"] == "ok" else f" It is {answer['state']}."
         lines += [f'use = "{answer["asked"]}" gets {answer["gets"]}: {answer["reason"]}.{but}']
+    uses = [claim["use"] for claim in answer["claims"]]
     for claim in answer["claims"]:
         rows = [("declared", _declared(claim))]
         rows += [("not read", f"{one}, a second copy behind the first on the path") for one in claim["hidden_copies"]]
@@ -104,7 +105,8 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         if claim["state"] == "ok":
             said = "not said" if claim["api"] is None else f"written for {claim['api']}"
             rows.append(("interface", f"{said}; this seqaug has version {API_VERSION}"))
-        rows.append(("to pick it", f'use = "{claim["use"]}"'))
+        pick = f'use = "{claim["use"]}"'
+        rows.append(("to pick it", pick if uses.count(claim["use"]) == 1 else f"nothing: {pick} would name more than one"))
         lines += ["", f"{claim['origin']}" + (f" (seqaug {claim['version']})" if claim["builtin"] else "")]
         lines += [f"  {label:<10}  {text}".replace("\n", "\n" + 14 * " ") for label, text in rows]
     return lines

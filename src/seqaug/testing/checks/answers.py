@@ -9,6 +9,7 @@ from ...core.registries import REGISTRIES
 from ...errors import RecipeError, SeqaugError
 from ..bench import Answer, Bench, finite, shaped
 from ..check import Finding, check, in_words, not_asked, require
+from ..watching import other_global_seeds
 from ..worlds import FEW
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "makes_views_without_gradients",
     "maps_each_vector",
     "marks_what_it_edited",
+    "mixes_in_items_only",
     "names_its_views",
     "noise_rises",
     "says_what_it_lacks",
@@ -83,7 +85,8 @@ def copes_with_few_items(bench: Bench) -> None:
     require(not problems, "; ".join(problems))
     for name, one in bench.ask(situation).tensors.items():
         if name == "sampled":
-            require(bool((one >= 1).all() and (one <= FEW.items).all()), f"ids beyond the {FEW.items} items came back.")
+            low, high = int(one.min()), int(one.max())
+            require(low >= 1 and high <= FEW.items, f"ids of {low}..{high} came back, of a catalogue of 1..{FEW.items}.")
 
 
 # ---- position selectors and negative samplers ----
@@ -154,6 +157,26 @@ def gives_the_count(bench: Bench) -> None:
 
 
 # ---- noise sources and heads ----
+
+
+@check("mixes in nobody's vector: row 0 of the table is no item", "noise_sources")
+def mixes_in_items_only(bench: Bench) -> None:
+    """Row 0 of the table gets other numbers: the noise stays as it was. Items have ids from 1 to V; who draws from 0 to V - 1
+    mixes in the zeros of nobody, and never the last item. On five items, where those are enough for it."""
+    try:
+        situation = bench.situation(size=FEW)
+        bench.ask(situation)
+    except SeqaugError:
+        situation = bench.situation()
+    table = situation.placed.assembly.model.items
+    for seed in range(4):
+        answers = []
+        for nobody in (0.0, 1000.0):
+            with torch.no_grad():
+                table.weight[0] = nobody
+            with other_global_seeds(1):
+                answers.append(bench.ask(situation, seed).tensors["noise"])
+        require(torch.equal(*answers), "the noise changes with row 0 of the table: the ids of items go from 1 to V.")
 
 
 @check("has a prior of any shape, if it has one", "noise_sources")
