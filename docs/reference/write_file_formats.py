@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from click.testing import CliRunner
+from numpy.typing import NDArray
 from reference_markdown import code, prose, table, written_by
 from safetensors import safe_open
 
@@ -322,7 +323,7 @@ COUNTED_KEYS: Keys = {
 }
 
 ABOUT_KEYS: Keys = {
-    "schema": "1",
+    "schema": "2; data sets of schema 1, whose arrays were packed in one `sequences.npz`, are still read",
     "name": "",
     "source": "the file it was read from",
     "source_sha256": "of that file",
@@ -331,6 +332,7 @@ ABOUT_KEYS: Keys = {
     "notes": "what was said when it was read",
     "dropped_users": "those with fewer than 3 items",
     "sha256": "of the sequences",
+    "files.*": "sha256 of each file of arrays",
     "statistics.*": "users, items, actions, lengths, sparsity, repeated actions",
     "titles": "how many items have one",
 }
@@ -491,7 +493,11 @@ def _page() -> Iterator[str]:
     )
     yield from _json("events.jsonl", "events", ["run/events.jsonl"], EVENT_KEYS, "One object a line, a line an epoch.")
     yield from _arrays(
-        "per_user.npz", "per-user", "run/per_user.npz", PER_USER, "Read it with `numpy.load`; nothing in it is pickled."
+        "per_user.npz",
+        "per-user",
+        _packed("run/per_user.npz"),
+        PER_USER,
+        "Read it with `numpy.load`; nothing in it is pickled.",
     )
     yield from _weights()
     yield from _state()
@@ -565,7 +571,13 @@ def _page() -> Iterator[str]:
         "",
     ]
     yield from _json("about.json", "about", ["home/data/shop/about.json"], ABOUT_KEYS, "Where it came from.")
-    yield from _arrays("sequences.npz", "sequences", "home/data/shop/sequences.npz", SEQUENCES, "The sequences, user by user.")
+    yield from _arrays(
+        "*.npy",
+        "sequences",
+        {name: np.load(f"home/data/shop/{name}.npy", mmap_mode="r", allow_pickle=False) for name in SEQUENCES},
+        SEQUENCES,
+        "The sequences, user by user; a file for each array, not packed, so that it is mapped into memory and not read.",
+    )
     assert isinstance(json.loads(Path("home/data/shop/titles.json").read_text(encoding="utf-8")), dict)
     yield from ["### `titles.json`", "", "A table: item, as the source names it, to its title. Empty where there are none.", ""]
 
@@ -605,7 +617,7 @@ def _walk(value: Any, path: tuple[str, ...], found: Found, where: str) -> None:
     """Sort what stands at a path, and below it, under the keys of which something is said."""
     key = next((key for key in found.keys if _matches(_parts(key), path)), None)
     if key is not None:
-        assert key != "schema" or value == 1, f"{where} is of schema {value}"
+        assert key != "schema" or value == (2 if where.endswith("about.json") else 1), f"{where} is of schema {value}"
         found.types.setdefault(key, []).append(_type(value))
     elif isinstance(value, dict) and (value or not path):
         for name, inner in value.items():
@@ -645,14 +657,19 @@ def _union(types: Iterable[str]) -> str:
     return " or ".join(sorted(seen, key=lambda one: one == "null"))
 
 
-def _arrays(name: str, anchor: str, path: str, said: Mapping[str, tuple[str, str]], says: str) -> list[str]:
+def _packed(path: str) -> dict[str, NDArray[Any]]:
     with np.load(path, allow_pickle=False) as stored:
-        found = {key: stored[key] for key in stored.files}
-    assert set(found) == set(said), f"{path} holds {sorted(found)}, and {Path(__file__).name} speaks of {sorted(said)}"
+        return {key: stored[key] for key in stored.files}
+
+
+def _arrays(
+    name: str, anchor: str, found: Mapping[str, NDArray[Any]], said: Mapping[str, tuple[str, str]], says: str
+) -> list[str]:
+    assert set(found) == set(said), f"{name} holds {sorted(found)}, and {Path(__file__).name} speaks of {sorted(said)}"
     rows = []
     for key, (shape, words) in said.items():
         kind = found[key].dtype
-        assert found[key].shape == (SIZES[shape],), f"{key} of {path} is {found[key].shape} and not ({shape},)"
+        assert found[key].shape == (SIZES[shape],), f"{key} of {name} is {found[key].shape} and not ({shape},)"
         rows.append([code(key), "text (numpy `U`)" if kind.kind == "U" else code(str(kind)), f"({shape},)", words])
     return [*_heading(name, anchor), says, "", *table(["array", "type", "shape", "what it is"], rows)]
 

@@ -80,6 +80,7 @@ OWN = {
     ("objectives", "info_nce", "anchor"): "The view that asks.",
     ("objectives", "info_nce", "positive"): "The view with the right answers.",
     ("objectives", "info_nce", "negatives"): "Views with further wrong answers, one each.",
+    ("objectives", "next_item_sampled_softmax", "power"): "Of (training actions + 1), with `popularity`.",
     ("objectives", "prefix_diffusion", "drop_condition"): "The chance, with `standard` guidance, that a condition is dropped.",
     ("objectives", "prefix_diffusion", "gamma"): "The strength of `released` guidance.",
     ("scorers", "item_knn", "similarity"): "`cosine`, damped, or the plain `count` of users who have both.",

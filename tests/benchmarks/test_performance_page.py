@@ -46,5 +46,5 @@ def test_a_part_that_was_not_recorded_is_left_out_and_a_busy_machine_is_said() -
     write = writer()
     records = write.loaded()
     assert "## How cost grows" not in write.page({"recipes": records["recipes"]})
-    quiet, busy = ({**records["growth"], "load": load} for load in (0.1, 9.0))
+    quiet, busy = ({**records["recipes"], "load": load} for load in (0.1, 9.0))
     assert "busy" not in write.facts(quiet) and "**The machine was busy** (load 9.0" in write.facts(busy)

@@ -12,6 +12,7 @@ from policies.tree import ROOT, Module, modules, targets
 
 # A part of seqaug -> the parts that it may import, besides itself.
 MAY_IMPORT: dict[str, set[str]] = {
+    "__main__": {"cli"},
     "errors": set(),
     "data": {"errors"},
     "core": {"data", "errors"},

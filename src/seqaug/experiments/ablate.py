@@ -263,7 +263,7 @@ def ablate(
 ) -> Generator[MatrixEvent | Ablated, None, None]:
     """Run what is not finished, then compare. The last event is `Ablated`.
 
-    executor: as `executor.executor_named` takes it. metrics: the rows of each data set. unseen: by the ranks with seen items
+    executor: as `executors.executor_named` takes it. metrics: the rows of each data set. unseen: by the ranks with seen items
     removed. level: of the verdicts over the table.
     Writes matrix.json as it goes, and table.md, .tex, .csv and .json at the end. Raises Interrupted, all states kept.
     """

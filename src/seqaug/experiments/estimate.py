@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..core.assembly import Assembly, Stage
-from ..core.seeds import derived
+from ..core.seeds import Generators
 from ..data.samples import Samples
 from ..evaluation.metrics import METRICS
 from ..evaluation.ranking import rank_held_out
@@ -105,7 +105,7 @@ def _timed(prepared: Prepared, assembly: Assembly, samples: Samples, stage: Stag
         precision=prepared.settings.precision,
     )
     size = stage.batch_size or options.batch_size
-    order = torch.Generator().manual_seed(derived(prepared.settings.seed, stage.name, 0, "data"))
+    order = Generators().get("data", prepared.settings.seed, stage.name, 0)
     rows = torch.split(torch.randperm(fit.samples.num_rows, generator=order), size)
     positions = [int(fit.samples.row_lengths[part].sum()) for part in rows]
     seconds: list[float] = []

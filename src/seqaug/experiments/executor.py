@@ -14,7 +14,7 @@ from typing import Protocol
 from ..errors import RecipeError, did_you_mean
 from .worker import Order, Told
 
-__all__ = ["LOCAL", "Executor", "Task", "executor_named", "ray_address"]
+__all__ = ["LOCAL", "Executor", "Task", "ray_address"]
 
 LOCAL = "local"
 """The executor where none is named."""
@@ -53,21 +53,6 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Make sure that nothing runs any more."""
-
-
-def executor_named(name: str, *, jobs: int, threads: int | None = None, devices: Sequence[str] = ()) -> Executor:
-    """The executor of that name: "local", "ray" or "ray:ADDRESS". The rest as `matrix.run_matrix` takes it.
-
-    Raises RecipeError where there is none such, Ray is not installed, or its cluster cannot be had.
-    """
-    address = ray_address(name)
-    if address is None:
-        from .local_processes import LocalProcesses
-
-        return LocalProcesses(jobs, threads, devices)
-    from .on_ray import RayCluster
-
-    return RayCluster(address, jobs, threads, devices)
 
 
 def ray_address(name: str) -> str | None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..core.assembly import Assembly, Stage, Update
 from ..core.items import CHUNK_BYTES, LEAST_ROWS
-from ..core.seeds import derived
+from ..core.seeds import Generators
 from ..core.step import Step
 from ..data.samples import Samples
 from ..data.split import Split
@@ -178,7 +178,7 @@ def _largest_batch(assembly: Assembly, samples: Samples, stage: Stage, plan: Pla
     """Of a stage's first epoch."""
     own = samples.at_least(stage.min_length)
     size = min(stage.batch_size or plan.training.batch_size, own.num_rows)
-    order = torch.randperm(own.num_rows, generator=torch.Generator().manual_seed(derived(seed, stage.name, 0, "data")))
+    order = torch.randperm(own.num_rows, generator=Generators().get("data", seed, stage.name, 0))
     rows = max(torch.split(order, size), key=lambda part: int(own.row_lengths[part].sum()))
     positions = int(own.row_lengths[rows].sum())
     by_length = rows[own.row_lengths[rows].argsort()]

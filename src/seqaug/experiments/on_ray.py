@@ -82,7 +82,8 @@ def connect(address: str) -> Any:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RecipeError(
             f"--executor ray:{address}: no Ray cluster could be had there: {reason}\n"
-            "  On the first machine: ray start --head. On the others: ray start --address=HOST:PORT, as the first one says."
+            "  On the first machine: ray start --head. On the others: ray start --address=HOST:PORT, as the first one says.\n"
+            "  Where the cluster asks for a token: RAY_AUTH_MODE=token, and the same ~/.ray/auth_token on all machines."
         ) from error
     return ray
 
