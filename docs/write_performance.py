@@ -71,6 +71,11 @@ def loaded(folder: Path = FOLDER) -> dict[str, Any]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
 
 
+def text() -> str:
+    """The page of what is recorded now."""
+    return page(loaded())
+
+
 def page(records: Mapping[str, Any]) -> str:
     """The whole page; a part that has not been recorded is left out."""
     parts = [HEAD]
