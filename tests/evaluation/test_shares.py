@@ -11,6 +11,10 @@ from scipy.optimize import linprog
 from seqaug.evaluation.shares import extremes, feasible
 
 
+# Its own is 1e-7, as wide as the intervals below.
+EXACT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+
+
 @st.composite
 def programmes(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Intervals around the image of real shares, some of them moved away from it."""
@@ -30,12 +34,12 @@ def test_it_agrees_with_scipy(programme: tuple[np.ndarray, np.ndarray, np.ndarra
     matrix = np.vstack([rows, -rows, np.ones((1, rows.shape[1]))])
     bounds = np.concatenate([high, -low, [1.0]])
     weights = np.linspace(1, 0.1, rows.shape[1])
-    solved = linprog(weights, A_ub=matrix, b_ub=bounds, bounds=(0, None), method="highs")
+    solved = linprog(weights, A_ub=matrix, b_ub=bounds, bounds=(0, None), method="highs", options=EXACT)
     assert feasible(rows, low, high) == (solved.status == 0)
     found = extremes(weights, rows, low, high)
     assert (found is None) == (solved.status != 0)
     if found is not None:
-        most = -linprog(-weights, A_ub=matrix, b_ub=bounds, bounds=(0, None), method="highs").fun
+        most = -linprog(-weights, A_ub=matrix, b_ub=bounds, bounds=(0, None), method="highs", options=EXACT).fun
         assert found == pytest.approx((solved.fun, most), abs=1e-7)
 
 

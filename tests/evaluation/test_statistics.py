@@ -299,3 +299,19 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(seeds: int, effe
     intervals = [interval_from(means[:, cell], one, level=0.05) for cell, one in enumerate(components(tables))]
     held = np.mean([low <= 0 <= high for low, high in intervals])
     assert 0.93 <= held <= 0.985
+
+
+def test_two_seeds_that_agree_to_the_last_hit_by_chance_know_no_more_than_others() -> None:
+    """Each seed loses one user, another one: the means are equal, and say nothing."""
+    differences = np.zeros((1, 2, 4000))
+    differences[0, 0, 7] = differences[0, 1, 11] = -1
+    (found,) = components(differences)
+    assert found.seeds == pytest.approx(found.error / 4000) and found.error > 0
+    assert found.p > 0.2
+    assert found.half_width(0.05) > abs(found.mean)
+
+
+def test_seeds_that_change_nothing_leave_the_users_share() -> None:
+    differences = np.tile(np.random.default_rng(0).normal(size=(1, 1, 50)), (1, 3, 1))
+    (found,) = components(differences)
+    assert (found.seeds, found.error) == (0, 0) and found.users > 0

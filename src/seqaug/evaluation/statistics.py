@@ -45,10 +45,11 @@ _AT_ONCE = 4_000_000
 class Components:
     """The mean of one table of differences, and where its uncertainty comes from.
 
-    seeds: the variance of the means of the seeds, that of a_s + (the mean of e_su over the users), and at least what that mean
-    alone has: two or three seeds may agree to the last hit by chance, and would then seem to know everything. users: the
-    variance of b_u, 0 where the estimate is negative. error: that of e_su. All are unbiased but for the cuts: the mean squares
-    of a crossed design without replication (Searle, Casella and McCulloch 1992, chapter 4).
+    seeds: the variance of the means of the seeds, that of a_s + (the mean of e_su over the users). Where all seeds have the
+    same mean although they have not the same users, as two that count 23 hits instead of 24 may by chance, it is what the mean
+    of e_su alone has: a variance of 0 would make certain what nobody knows. users: the variance of b_u, 0 where the estimate is
+    negative. error: that of e_su. All are unbiased but for that and the cut at 0: the mean squares of a crossed design without
+    replication (Searle, Casella and McCulloch 1992, chapter 4).
     """
 
     mean: float
@@ -115,7 +116,7 @@ def components(differences: Numbers) -> list[Components]:
             mean=float(mean[cell]),
             num_seeds=seeds,
             num_users=users,
-            seeds=max(float(between_seeds[cell]), float(error[cell] / users)),
+            seeds=float(between_seeds[cell] or error[cell] / users),
             users=max(0.0, float(between_users[cell] - error[cell] / seeds)),
             error=float(error[cell]),
         )
