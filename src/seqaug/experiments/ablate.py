@@ -22,7 +22,7 @@ from ..report.tables import as_csv, as_json, as_latex, as_markdown
 from .choices import applied, combinations, parse_axes
 from .compare import TABLE_METRICS, metric_name
 from .estimate import Estimate, estimate
-from .executor import LOCAL
+from .executors import LOCAL
 from .files import write_json, write_text
 from .matrix import Failed, Matrix, MatrixEvent, Member, PlannedMember, plan_matrix, run_matrix
 from .matrix_folder import MatrixFolder, matrix_folder_name
@@ -263,7 +263,7 @@ def ablate(
 ) -> Generator[MatrixEvent | Ablated, None, None]:
     """Run what is not finished, then compare. The last event is `Ablated`.
 
-    executor: as `executor.executor_named` takes it. metrics: the rows of each data set. unseen: by the ranks with seen items
+    executor: as `executors.executor_named` takes it. metrics: the rows of each data set. unseen: by the ranks with seen items
     removed. level: of the verdicts over the table.
     Writes matrix.json as it goes, and table.md, .tex, .csv and .json at the end. Raises Interrupted, all states kept.
     """

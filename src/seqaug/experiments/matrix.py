@@ -25,7 +25,8 @@ from ..recipes.load import RecipeSource, load_recipe
 from ..recipes.plan import Plan
 from ..training.fit import EpochReport
 from .environment import chosen_device
-from .executor import LOCAL, Executor, Task, executor_named
+from .executor import Executor, Task
+from .executors import LOCAL, executor_named
 from .files import replacing
 from .local_processes import cores
 from .prepare import Identified, identify
@@ -285,7 +286,7 @@ def run_matrix(
 
     threads: of each process; the cores divided by the jobs where not given. devices: dealt out to the jobs in turn (one GPU
     each). keep: where `records.KEPT` of each finished run are copied to, under the run folder's name. executor: as
-    `executor.executor_named` takes it. The last events of a member are Ended or Failed. Raises Interrupted in the place of
+    `executors.executor_named` takes it. The last events of a member are Ended or Failed. Raises Interrupted in the place of
     KeyboardInterrupt, all states kept, or RecipeError where the executor cannot be had.
 
     New processes read the script that was started once more, so one that calls this does so under `if __name__ == "__main__"`.
