@@ -96,9 +96,7 @@ def compared(
 def record(options: argparse.Namespace) -> int:
     ratios: dict[str, float] = {}
     for recipe in options.recipes:
-        found = options.measure(recipe)
-        another = options.measure(recipe) if options.repeat else found
-        ratios |= {name: round((value + another.get(name, value)) / 2, 3) for name, value in found.items()}
+        ratios |= options.measure(recipe)
     kept = {**about(), "data": options.data, "ratios": ratios}
     options.file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     print(f"{options.file}: {len(ratios)} ratios of {len(options.recipes)} recipes")

@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--over", nargs="+", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--dim", type=int, default=16, help="width of the vectors")
     parser.add_argument(
-        "--seconds", type=float, default=2.0, help="about the most for a point, though one epoch is always timed"
+        "--seconds", type=float, default=1.0, help="about the most for a point, though one epoch is always timed"
     )
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--quick", action="store_true", help="two small points a curve")

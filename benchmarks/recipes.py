@@ -176,7 +176,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=12, help="of each stage that are timed")
     parser.add_argument("--repeats", type=int, default=3, help="of the ranking")
     parser.add_argument(
-        "--seconds", type=float, default=10.0, help="about the most for the batches of a stage, and for the rankings"
+        "--seconds", type=float, default=6.0, help="about the most for the batches of a stage, and for the rankings"
     )
     parser.add_argument("--quick", action="store_true", help="2 batches, 1 repeat, 1 second")
     parser.add_argument("--threads", type=int, default=None)

@@ -10,7 +10,6 @@ from scipy.optimize import linprog
 
 from seqaug.evaluation.shares import extremes, feasible
 
-
 # Its own is 1e-7, as wide as the intervals below.
 EXACT = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 

@@ -17,8 +17,7 @@ import pytest
 from seqaug.core.plugin_files import loaded_files
 from seqaug.core.registries import REGISTRIES
 from seqaug.errors import Interrupted, RecipeError
-from seqaug.experiments.executor import ray_address
-from seqaug.experiments.executors import executor_named
+from seqaug.experiments.executors import executor_named, ray_address
 from seqaug.experiments.matrix import (
     Ended,
     Epoch,

@@ -138,7 +138,7 @@ def workers(executor: str, device: str, jobs: int | None, threads: int | None, l
 
     Raises RecipeError where there is no such executor or device.
     """
-    from ..experiments.executor import ray_address
+    from ..experiments.executors import ray_address
     from ..experiments.matrix import cores, devices_of, jobs_for
 
     address = ray_address(executor)

@@ -22,7 +22,7 @@ from ..report.tables import as_csv, as_json, as_latex, as_markdown
 from .choices import applied, combinations, parse_axes
 from .compare import TABLE_METRICS, metric_name
 from .estimate import Estimate, estimate
-from .executor import LOCAL
+from .executors import LOCAL
 from .files import write_json, write_text
 from .matrix import Failed, Matrix, MatrixEvent, Member, PlannedMember, plan_matrix, run_matrix
 from .matrix_folder import MatrixFolder, matrix_folder_name

@@ -11,14 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import RecipeError, did_you_mean
 from .worker import Order, Told
 
-__all__ = ["LOCAL", "Executor", "Task", "ray_address"]
-
-LOCAL = "local"
-"""The executor where none is named."""
-_RAY = "ray"
+__all__ = ["Executor", "Task"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,16 +48,3 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Make sure that nothing runs any more."""
-
-
-def ray_address(name: str) -> str | None:
-    """The address in the name of an executor: "" for "ray" alone, None for "local". Raises RecipeError for any other."""
-    kind, colon, address = name.partition(":")
-    if name == LOCAL:
-        return None
-    if kind != _RAY or (colon and not address.strip()):
-        raise RecipeError(
-            f"--executor {name} is none.{did_you_mean(kind, [LOCAL, _RAY])}\n"
-            "  known: local, the processes of this machine; ray, a Ray cluster; ray:HOST:PORT, the one of that address"
-        )
-    return address.strip()

@@ -25,8 +25,8 @@ from ..recipes.load import RecipeSource, load_recipe
 from ..recipes.plan import Plan
 from ..training.fit import EpochReport
 from .environment import chosen_device
-from .executor import LOCAL, Executor, Task
-from .executors import executor_named
+from .executor import Executor, Task
+from .executors import LOCAL, executor_named
 from .files import replacing
 from .local_processes import cores
 from .prepare import Identified, identify

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import RecipeError, SeqaugError
 from .executor import Task
-from .folder import locked
+from .folder import locked, read_json
 from .local_processes import GRACE, cores
 from .parcel import Stocks, packed, received
 from .seat import Heard, Seat
@@ -129,12 +129,17 @@ class _Place:
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """What is known of a task here. lock: of its folder. lost: how often its worker was. kept: what came back already."""
+    """What is known of a task here. lock: of its folder. lost: how often its worker was. kept: whether anything came back."""
 
     task: Task
     lock: ExitStack = field(default_factory=ExitStack)
     lost: int = 0
     kept: bool = False
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a state here that the run may go on from."""
+        return (self.kept or not self.task.order.settings.fresh) and (self.task.folder / "state.pt").exists()
 
 
 class RayCluster:
@@ -180,8 +185,12 @@ class RayCluster:
             run.lock.enter_context(locked(task.folder, _LOCK_WAIT))
         except SeqaugError as error:
             self._said.append((task, Died(str(error), error.exit_code)))
+            return self.device
+        self._runs[task.hash] = run
+        result = task.folder / "metrics.json"
+        if not task.order.settings.fresh and result.exists() and read_json(result).get("hash") == task.hash:
+            self._end(run, Done(from_cache=True))  # another command has finished it since this one planned
         else:
-            self._runs[task.hash] = run
             self._send(run, away_from=None)
         return self.device
 
@@ -247,7 +256,7 @@ class RayCluster:
 
     def _on_the_way(self, digest: str) -> Any:
         if digest not in self._sent:
-            self._sent[digest] = self._ray.put(self._stocks.contents[digest])
+            self._sent[digest] = self._ray.put(self._stocks.contents.pop(digest))
         return self._sent[digest]
 
     def _new_seat(self, away_from: str | None) -> Any:
@@ -312,7 +321,7 @@ class RayCluster:
         if run.lost > MOST_REPEATS:
             self._end(run, Died(f"its worker was lost {run.lost} times, the last time because {reason}", 1))
             return
-        from_ = "from the last state that came back" if (run.task.folder / "state.pt").exists() else "from its beginning"
+        from_ = "from the last state that is here" if run.has_state else "from its beginning"
         again = f"it is repeated {from_} ({run.lost} of at most {MOST_REPEATS} times)"
         self._said.append((run.task, Remark(f"{run.task.label}: its worker was lost ({reason}); {again}.")))
         self._send(run, away_from=node)
@@ -332,7 +341,7 @@ class RayCluster:
         self._said.append((run.task, said))
 
     def _missing(self, task: Task, reason: str) -> str:
-        there = (task.folder / "state.pt").exists()
+        there = self._runs[task.hash].has_state
         return f"{task.label} {'goes on from an earlier state' if there else 'starts over'}: {reason.rstrip('.')}."
 
     def _dismiss(self, places: list[_Place]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from .beside import reproduced
-from .executor import LOCAL
+from .executors import LOCAL
 from .files import write_json, write_text
 from .matrix import Ended, Failed, MatrixEvent, run_matrix
 from .records import Record

@@ -23,7 +23,7 @@ from ..recipes.load import RecipeSource, load_recipe
 from ..recipes.patches import Patch, parse_value
 from .ablate import shown_names
 from .choices import Axis, applied, combinations, parse_axes, short_names
-from .executor import LOCAL
+from .executors import LOCAL
 from .files import write_json, write_text
 from .folder import read_json
 from .matrix import Failed, Matrix, MatrixEvent, Member, plan_matrix, run_matrix
