@@ -155,6 +155,8 @@ ENVIRONMENT_KEYS: Keys = {
     "threads": "of torch",
     "processes": "that do the run together (--nproc, torchrun)",
     "cores": "",
+    "plugin_files[].file": "every plugin file that was executed, used or not",
+    "plugin_files[].sha256": "of what was executed",
     "plugins.*.kind": "of each plugin, by its path in the recipe",
     "plugins.*.name": "",
     "plugins.*.distribution": "the package that brought it; empty for a plugin of a file or a script",

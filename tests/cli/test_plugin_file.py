@@ -58,6 +58,8 @@ def test_a_run_with_a_plugin_file_names_it_with_its_hash_and_keeps_a_copy(folder
     assert known["file"] == "my_noise.py"
     assert known["sha256"] == hashlib.sha256(MY_NOISE.encode()).hexdigest()
     assert (folder / "r" / known["copy"]).read_text() == MY_NOISE
+    executed = json.loads((folder / "r" / "environment.json").read_text())["plugin_files"]
+    assert executed == [{"file": "my_noise.py", "sha256": known["sha256"]}]
     assert json.loads((folder / "r" / "resolved.json").read_text())["identity"]["plugins"]["diffusions.main.noise"] == (
         f"noise_sources/my-noise sha256:{known['sha256']}"
     )

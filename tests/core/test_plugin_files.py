@@ -152,6 +152,16 @@ def test_ctrl_c_in_a_file_is_ctrl_c(write: Write) -> None:
         load_plugin_file(write("slow.py", "raise KeyboardInterrupt\n"))
 
 
+def test_a_file_registers_classes_of_its_own_only(write: Write) -> None:
+    text = "from seqaug.builtin.noise_sources import GaussianNoise\nfrom seqaug.api import noise_sources\n"
+    said = "registers GaussianNoise of seqaug.builtin.noise_sources as a noise source called 'mine'"
+    with pytest.raises(PluginError, match=said):
+        load_plugin_file(write("borrowed.py", text + "noise_sources.register('mine')(GaussianNoise)\n"))
+    assert "mine" not in noise_sources.names()
+    derived = text + "@noise_sources.register('mine')\nclass Mine(GaussianNoise):\n    pass\n"
+    assert [info.name for info in load_plugin_file(write("derived.py", derived)).plugins] == ["mine"]
+
+
 def test_what_a_file_changes_for_everybody_is_put_back_and_named(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
 

@@ -124,6 +124,13 @@ class Registry(Generic[P]):
             raise PluginError(f"{self.a_noun} cannot be called {name!r}: a name is not empty and has no slash")
 
         def mark(cls: C) -> C:
+            asking = str(sys._getframe(1).f_globals.get("__name__", ""))
+            if asking.startswith(PLUGIN_FILE) and cls.__module__ != asking:
+                raise PluginError(
+                    f"the plugin file registers {cls.__qualname__} of {cls.__module__} as {self.a_noun} called {name!r}, and a "
+                    "plugin file registers classes of its own only, so that its hash says what ran. Derive one in it: "
+                    f"class Mine({cls.__name__}): ..."
+                )
             others = [one for one in self._marked.get(name, []) if _value_of(one) != _value_of(cls)]
             self._marked[name] = [*others, cls]
             return cls

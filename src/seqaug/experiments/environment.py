@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ..core.plugin_files import file_of
+from ..core.plugin_files import file_of, loaded_files
 from ..errors import RecipeError
 
 __all__ = [
@@ -76,7 +76,8 @@ def describe_device(device: torch.device) -> str:
 
 def environment(device: torch.device, plugins: dict[str, dict[str, str]], processes: int = 1) -> dict[str, Any]:
     """All of it, for environment.json. `plugins`: path in the recipe -> what is known of the plugin there. processes: how many
-    do the run together.
+    do the run together. Plugin files stand there whether the recipe uses them or not: what was executed may have done more
+    than register a plugin.
     """
     return {
         "schema": 1,
@@ -89,6 +90,7 @@ def environment(device: torch.device, plugins: dict[str, dict[str, str]], proces
         "processes": processes,
         "cores": os.cpu_count(),
         "plugins": plugins,
+        "plugin_files": [{"file": one.path.name, "sha256": one.sha256} for one in loaded_files()],
     }
 
 
