@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TextIO
 
 from ..errors import RecipeError, SeqaugError
 from .executor import Task
@@ -33,6 +35,9 @@ _ANSWER = 10.0
 """Seconds in which the head of a cluster has to answer."""
 _FAREWELL = 3.0
 """Seconds that a seat has to tidy up."""
+
+_connected_here = False
+"""Whether the connection to Ray that there is was made by `connect`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Room:
 def connect(address: str) -> Any:
     """The module ray, connected to the cluster at `address`; "" for that of $RAY_ADDRESS, or one that is started here.
 
-    The connection stays until the program ends, or until somebody calls `ray.shutdown`. Raises RecipeError where Ray is not
+    A connection that is there already is used. Raises RecipeError where Ray is not
     installed, or there is no such cluster.
     """
     # Nobody who starts a run here has been asked whether Ray may report it.
@@ -70,10 +75,12 @@ def connect(address: str) -> Any:
     if ray.is_initialized():
         return ray
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "include_dashboard": False}
+    global _connected_here
     address = address or os.environ.get("RAY_ADDRESS", "")
     if not address:
         # Not the one that Ray remembers having started here last: if that is gone, it would look for it for minutes.
         ray.init(address="local", num_cpus=cores(), **quiet)
+        _connected_here = True
         return ray
     try:
         _answers(address)
@@ -85,7 +92,18 @@ def connect(address: str) -> Any:
             "  On the first machine: ray start --head. On the others: ray start --address=HOST:PORT, as the first one says.\n"
             "  Where the cluster asks for a token: RAY_AUTH_MODE=token, and the same ~/.ray/auth_token on all machines."
         ) from error
+    _connected_here = True
     return ray
+
+
+def disconnect() -> None:
+    """End a connection that `connect` has made: Ray goes on printing to stdout as long as there is one."""
+    global _connected_here
+    if _connected_here:
+        import ray  # type: ignore[import-not-found,unused-ignore]
+
+        _connected_here = False
+        ray.shutdown()
 
 
 def _answers(address: str) -> None:
@@ -102,6 +120,20 @@ def room(address: str) -> Room:
         tuple(sorted((int(one.get("CPU", 0)) for one in machines), reverse=True)),
         sum(int(one.get("GPU", 0)) for one in machines),
     )
+
+
+class _Stdout:
+    """stdout, which belongs to results, without what the threads of Ray print of a lost machine: that goes to stderr."""
+
+    def __init__(self, own: TextIO) -> None:
+        self._own = own
+
+    def write(self, text: str) -> int:
+        of_ray = threading.current_thread().name.startswith("ray_")
+        return (sys.stderr if of_ray else self._own).write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)
 
 
 class _SeatOnRay(Seat):
@@ -165,6 +197,8 @@ class RayCluster:
         most = max(there.cpus, default=0)
         if self.threads > most:
             raise RecipeError(f"--threads {self.threads}: no machine of the cluster has so many CPUs; the largest has {most}.")
+        self._stdout = ExitStack()
+        self._stdout.enter_context(redirect_stdout(_Stdout(sys.stdout)))
         self._places: list[_Place] = []
         self._runs: dict[str, _Run] = {}
         self._said: deque[tuple[Task, Told]] = deque()
@@ -196,15 +230,18 @@ class RayCluster:
 
     def listen(self) -> Iterator[tuple[Task, Told]]:
         if not self._said:
-            self._dismiss([place for place in self._places if place.task is None])
-            awaited = {place.awaited: place for place in self._places}
-            ready, _ = self._ray.wait(list(awaited), num_returns=1)
-            # All that are ready, so that one that talks much keeps none of the others waiting.
-            more, _ = self._ray.wait(list(awaited), num_returns=len(awaited), timeout=0)
-            for one in {*ready, *more}:
-                self._hear(awaited[one])
+            self._wait()
         while self._said:
             yield self._said.popleft()
+
+    def _wait(self) -> None:
+        self._dismiss([place for place in self._places if place.task is None])
+        awaited = {place.awaited: place for place in self._places}
+        ready, _ = self._ray.wait(list(awaited), num_returns=1)
+        # All that are ready, so that one that talks much keeps none of the others waiting.
+        more, _ = self._ray.wait(list(awaited), num_returns=len(awaited), timeout=0)
+        for one in {*ready, *more}:
+            self._hear(awaited[one])
 
     def stop(self) -> list[str]:
         places = [place for place in self._places if place.task is not None]
@@ -227,7 +264,9 @@ class RayCluster:
         return lost
 
     def close(self) -> None:
-        self._dismiss(list(self._places))
+        with self._stdout:
+            self._dismiss(list(self._places))
+            disconnect()
         for run in self._runs.values():
             run.lock.close()
         self._runs.clear()
