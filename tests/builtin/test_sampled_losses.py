@@ -9,8 +9,6 @@ import torch
 from torch import Generator, Tensor
 
 from builtin.worlds import assembly_of, drawing, model_of, step_of, toy
-from seqaug.builtin.negative_samplers import UniformItems
-from seqaug.builtin.objectives.next_item_bce import NextItemBce
 from seqaug.builtin.objectives.next_item_gbce import NextItemGbce
 from seqaug.builtin.objectives.next_item_sampled_softmax import NextItemSampledSoftmax
 from seqaug.builtin.objectives.next_item_softmax import NextItemSoftmax
@@ -63,7 +61,7 @@ def every_item_once(popularity: Tensor, generator: Generator) -> tuple[Tensor, T
 
 
 def test_a_sample_that_is_the_catalogue_gives_the_softmax_and_its_gradient() -> None:
-    sampled, whole = NextItemSampledSoftmax(), NextItemSoftmax()
+    sampled, whole = NextItemSampledSoftmax(count=3), NextItemSoftmax()
     sampled._drawn = every_item_once  # type: ignore[method-assign]
     found, expected = (step_of_one(one) for one in (sampled, whole))
     losses = sampled(found), whole(expected)
@@ -92,8 +90,17 @@ def test_the_sum_over_the_drawn_is_an_unbiased_estimate_of_the_sum_over_all_othe
     assert error < 0.05 * float(others)  # the test could tell
 
 
+def test_half_as_many_draws_as_items_are_the_softmax_itself() -> None:
+    sampled = NextItemSampledSoftmax(count=V // 2)
+    with torch.no_grad():
+        assert float(sampled(step_of_one(sampled))) == float(NextItemSoftmax()(step_of_one(sampled)))
+
+
 def test_many_draws_come_near_the_softmax() -> None:
-    sampled = NextItemSampledSoftmax(count=20_000)
+    sampled = NextItemSampledSoftmax(count=9)
+    many = [sampled._drawn(SAMPLES.popularity, drawing(seed)) for seed in range(2000)]
+    together = torch.cat([ids for ids, _ in many]), torch.cat([log + math.log(len(many)) for _, log in many])
+    sampled._drawn = lambda popularity, generator: together  # type: ignore[method-assign]
     with torch.no_grad():
         expected = float(NextItemSoftmax()(step_of_one(sampled)))
         assert float(sampled(step_of_one(sampled))) == pytest.approx(expected, rel=0.02)
@@ -123,14 +130,21 @@ def test_an_untrained_model_is_at_about_log_v_whatever_is_drawn() -> None:
 # ---- next_item_gbce ----
 
 
-@pytest.mark.parametrize("count", [1, 5])
-def test_without_calibration_gbce_is_bce(count: int) -> None:
-    for calibration, equal in ((0.0, True), (0.75, False)):
-        gbce = NextItemGbce(negatives=UniformItems(exclude="target"), count=count, calibration=calibration)
-        bce = NextItemBce(negatives=UniformItems(exclude="target"), count=count)
-        found = float(gbce(step_of(assembly_of(model_of(V).eval(), loss=gbce, negatives=gbce.negatives), SAMPLES)))
-        expected = float(bce(step_of(assembly_of(model_of(V).eval(), loss=bce, negatives=bce.negatives), SAMPLES)))
-        assert (found == pytest.approx(expected, rel=1e-6)) is equal
+def test_gbce_by_hand() -> None:
+    objective = NextItemGbce(count=5, calibration=0.75)
+    step = step_of_one(objective)
+    drawn = torch.tensor([1, 2, 3, 3, 20])
+    objective._drawn = lambda num_items, generator: drawn  # type: ignore[method-assign]
+    with torch.no_grad():
+        found = float(objective(step))
+        scores = (step.hidden() @ step.model.items.catalogue.t()).double()
+    beta, total = objective.beta(V), 0.0
+    for n, target in enumerate(step.batch.targets.tolist()):
+        total -= beta * math.log(1 / (1 + math.exp(-float(scores[n, target - 1]))))
+        for item in drawn.tolist():
+            if item != target:
+                total -= math.log(1 - 1 / (1 + math.exp(-float(scores[n, item - 1]))))
+    assert found == pytest.approx(total / len(scores), rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -138,21 +152,29 @@ def test_without_calibration_gbce_is_bce(count: int) -> None:
     [(5, 1.0, 5 / 20), (5, 0.0, 1.0), (5, 0.75, 0.4375), (20, 0.75, 1.0), (1, 1.0, 1 / 20)],
 )
 def test_beta_by_hand(count: int, calibration: float, beta: float) -> None:
-    objective = NextItemGbce(negatives=UniformItems(), count=count, calibration=calibration)
-    assert objective.beta(21) == pytest.approx(beta)
+    assert NextItemGbce(count=count, calibration=calibration).beta(V) == pytest.approx(beta)
 
 
 def test_fully_calibrated_gbce_is_smallest_at_the_true_probability() -> None:
     """One score, a positive in a share p of the cases: with t = 1 the best sigma is p of all V items, not p of the drawn."""
-    count, num_items = 4, 101
-    objective = NextItemGbce(negatives=UniformItems(), count=count, calibration=1.0)
-    p = 0.2  # how often this item is the next one; else it is drawn with probability count / (V - 1)
+    count, num_items, p = 4, 100, 0.2
+    objective = NextItemGbce(count=count, calibration=1.0)
     score = torch.zeros((), dtype=torch.float64, requires_grad=True)
     for _ in range(400):
-        drawn = (1 - p) * count / (num_items - 1)
-        loss = p * objective.beta(num_items) * torch.nn.functional.softplus(-score) + drawn * torch.nn.functional.softplus(
-            score
-        )
+        drawn = (1 - p) * count / num_items  # how often it stands against another target
+        softplus = torch.nn.functional.softplus
+        loss = p * objective.beta(num_items) * softplus(-score) + drawn * softplus(score)
         (gradient,) = torch.autograd.grad(loss, score)
         score = (score - 20 * gradient).detach().requires_grad_()
     assert float(score.detach().sigmoid()) == pytest.approx(p, abs=1e-3)
+
+
+def test_gbce_of_an_untrained_model_is_known() -> None:
+    objective = NextItemGbce(count=6, calibration=0.75)
+    model = model_of(V)
+    with torch.no_grad():
+        model.items.weight.mul_(1e-4)
+    step = step_of(assembly_of(model, loss=objective), SAMPLES)
+    # About one drawn item in V is the target, and does not count.
+    expected = (objective.beta(V) + 6 * (1 - 1 / V)) * math.log(2)
+    assert float(objective(step).detach()) == pytest.approx(expected, abs=0.3)

@@ -61,10 +61,16 @@ def test_the_readme_and_the_pages_that_teach_have_executed_blocks() -> None:
 
 
 # Blocks that no test can run: hours of training on data that are not in the box, an upload, everybody's results.
-NOT_EXECUTED = {"docs/ablation.md": 3, "docs/plugins.md": 1, "docs/report.md": 1}
+NOT_EXECUTED = {
+    "docs/ablation.md": 3,
+    "docs/how-to/gpu.md": 1,
+    "docs/how-to/several-machines.md": 4,
+    "docs/plugins.md": 1,
+    "docs/report.md": 1,
+}
 
 
-def test_every_command_and_program_of_a_page_is_executed_but_for_five_that_are_known() -> None:
+def test_every_command_and_program_of_a_page_is_executed_but_for_those_that_are_known() -> None:
     written = [page for page in PAGES if not page.read_text(encoding="utf-8").startswith("<!-- Written by ")]
     left: dict[str, int] = {}
     for page in written:

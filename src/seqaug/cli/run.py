@@ -19,7 +19,7 @@ from .options import (
     reading,
     recipe_options,
 )
-from .terminal import Output, bytes_text, common, counted, say, seconds_text
+from .terminal import Output, bytes_text, common, counted, descriptor_of_results, say, seconds_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ def run(ctx: click.Context, /, output: Output, recipe: str, data: str, dry_run: 
     load_recipe(recipe)  # a slip of the pen is answered before torch is imported
     nproc: int = options.pop("nproc")
     if nproc > 1 and not together.started_together() and not dry_run:
-        code, message = together.launch(nproc, command_line()[1:])
+        code, message = together.launch(nproc, command_line()[1:], results=descriptor_of_results())
         if message:
             say(message, label="error")
         ctx.exit(code)

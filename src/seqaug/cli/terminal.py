@@ -23,6 +23,7 @@ __all__ = [
     "common",
     "counted",
     "counted_of",
+    "descriptor_of_results",
     "plain_rows",
     "print_json",
     "say",
@@ -168,6 +169,11 @@ def stdout_for_json() -> Iterator[None]:
     finally:
         _json_goes_to = before
         os.close(kept)
+
+
+def descriptor_of_results() -> int:
+    """Where a process that prints results for us has to print them: stdout, wherever it has been led meanwhile."""
+    return 1 if _json_goes_to is None else _json_goes_to[1]
 
 
 def print_json(value: Any) -> None:

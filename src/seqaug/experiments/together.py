@@ -80,11 +80,12 @@ def join(device: str) -> World:
     return World(distributed.get_rank(), distributed.get_world_size())
 
 
-def launch(count: int, words: Sequence[str]) -> tuple[int, str]:
+def launch(count: int, words: Sequence[str], *, results: int = 1) -> tuple[int, str]:
     """Start `seqaug WORDS` in `count` processes of this machine and wait for them: the exit code of the run, and what is left
     to say about it.
 
-    Where one ends with an error, so do all. Process 0 speaks for itself; what another one said that was the first to fail comes
+    results: the descriptor that process 0 prints its result to. Where one ends with an error, so do all. Process 0 speaks for
+    itself; what another one said that was the first to fail comes
     back.
     """
     port = _free_port()
@@ -103,8 +104,15 @@ def launch(count: int, words: Sequence[str]) -> tuple[int, str]:
             }
             log = tempfile.TemporaryFile()
             said.append(log)
-            silent = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL} if rank else {}
-            processes.append(subprocess.Popen([sys.executable, "-m", "seqaug", *words], env=surroundings, **silent))  # type: ignore[call-overload]
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "seqaug", *words],
+                    env=surroundings,
+                    stdin=subprocess.DEVNULL if rank else None,
+                    stdout=log if rank else results,
+                    stderr=log if rank else None,
+                )
+            )
         return _wait(processes, said)
     finally:
         for process in processes:
@@ -144,14 +152,12 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], said: Sequence[BufferedR
         return 0, ""
     code = int(codes[first] or 0)
     how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    text = ""
-    if first:
-        said[first].seek(0)
-        text = said[first].read().decode(errors="replace").strip()
-    # A mistake that all of them find, before they meet, process 0 has told.
-    if (first or code < 0) and not (codes[0] == code and code in (2, 3, 4)):
-        text = f"process {first} of {len(codes)} {how}.\n{text}".strip()
-    return (code if code > 0 else 1), text
+    # A mistake that all of them find, before they meet, process 0 has told; so it has whatever went wrong with itself.
+    if (first == 0 and code > 0) or (codes[0] == code and code in (2, 3, 4)):
+        return code, ""
+    said[first].seek(0)
+    text = said[first].read().decode(errors="replace").strip()
+    return (code if code > 0 else 1), f"process {first} of {len(codes)} {how}.\n{text}".strip()
 
 
 def _free_port() -> int:

@@ -21,7 +21,7 @@ class NextItemSampledSoftmax:
     target is in the sum by itself and not by being drawn, so its score is left as it is. The sum over the drawn items is then
     an unbiased estimate of the sum over all others, and the loss that of next_item_softmax in the limit of many.
     In nats; about log V when nothing has been learnt, whatever `count` is. Costs (positions x count) where the softmax costs
-    (positions x V).
+    (positions x V); where half as many would be drawn as there are items, or more, it is the softmax.
 
     count: items drawn for each batch, with replacement, the same for all its positions; a drawn item that is a position's
     target is left out there. proposal: `uniform` over the catalogue, or in proportion to (training actions + 1) ** `power`,
@@ -48,6 +48,8 @@ class NextItemSampledSoftmax:
     def __call__(self, step: Step, /) -> Tensor:
         """-> ()."""
         hidden, targets = step.predicting(self.view, self.encoder)
+        if 2 * self.count >= step.samples.num_items:
+            return step.scores(hidden, self.head).nll(targets)  # exact, and cheaper
         ids, log_expected = self._drawn(step.samples.popularity, step.generator(self))
         scores = step.scores(hidden, self.head)
         own = scores.of(targets[:, None]).float()  # (M, 1)
