@@ -239,9 +239,16 @@ def about(device: torch.device | str = "cpu") -> dict[str, Any]:
 
 
 def _shown(words: Sequence[str]) -> list[str]:
-    """The command as it would be typed at the root of the repository."""
+    """The command as it would be typed at the root of the repository: no folder of this machine, whatever was typed."""
     script = Path(words[0]).resolve()
-    return [str(script.relative_to(ROOT)) if script.is_relative_to(ROOT) else script.name, *words[1:]]
+    return [str(script.relative_to(ROOT)) if script.is_relative_to(ROOT) else script.name, *map(_portable, words[1:])]
+
+
+def _portable(word: str) -> str:
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name
 
 
 def _commit() -> str:
