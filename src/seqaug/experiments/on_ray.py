@@ -25,7 +25,7 @@ from .parcel import Stocks, packed, received
 from .seat import Heard, Seat
 from .worker import Died, Done, Remark, Told
 
-__all__ = ["MOST_REPEATS", "RayCluster", "Room", "connect", "room"]
+__all__ = ["MOST_REPEATS", "RayCluster", "Room", "connect", "disconnect", "room"]
 
 MOST_REPEATS = 2
 """How often a run is tried again whose worker was lost."""
