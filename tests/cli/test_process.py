@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -200,3 +201,22 @@ def completed(tmp_path: Path, *words: str) -> list[str]:
 )
 def test_names_are_completed(tmp_path: Path, words: list[str], offered: str) -> None:
     assert offered in completed(tmp_path, *words)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["table", "json"])
+def test_a_stdout_that_takes_nothing_is_said_in_words(tmp_path: Path, form: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "plugins", "list", *form], stdout=full, stderr=subprocess.PIPE, text=True, env=environment(tmp_path)
+        )
+    assert done.returncode == 1
+    assert "the result cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr and "defect" not in done.stderr
+
+
+@pytest.mark.parametrize("form", ["", " --json"], ids=["table", "json"])
+def test_a_stdout_that_is_closed_stops_nothing(tmp_path: Path, form: str) -> None:
+    line = f"{sys.executable} -c {shlex.quote(COMMAND[-1])} plugins list{form} >&-"
+    done = subprocess.run(["sh", "-c", line], stderr=subprocess.PIPE, text=True, env=environment(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")

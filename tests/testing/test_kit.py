@@ -360,3 +360,25 @@ def test_the_parts_of_the_kit_say_what_they_are() -> None:
     one: Check = checks_of("schedules")[0]
     assert str(one) == "keeps the interface of its kind"
     assert repr(Subject(SimilarityNoise, options={"k": 3})) == "Subject(SimilarityNoise(k=3), kind='noise_sources')"
+
+
+def test_what_a_second_module_of_a_package_imports_counts_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "two_modules"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from seqaug.api import Tensor\nfrom .table import K\n\n\nclass Still:\n"
+        '    """No noise."""\n\n    def draw(self, clean, items, table, generator):\n        return clean * 0 * K\n'
+    )
+    (package / "table.py").write_text("# a constant\nfrom seqaug.core.seeds import derived\n\nK = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    from importlib import import_module
+
+    try:
+        still = import_module("two_modules").Still
+        found = {one.check.name: one for one in check_plugin(still, kind="noise_sources")}
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "two_modules"]:
+            del sys.modules[name]
+    one = found["imports nothing of seqaug but seqaug.api"]
+    assert one.state == "failed"
+    assert "seqaug.core.seeds (table.py:2)" in one.message

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from seqaug.core.world import World
+from seqaug.core.world import GONE, World
 from seqaug.data.synthetic import toy_world
+from seqaug.experiments.together import _verdict, _wait
 from seqaug.recipes.load import recipe_names
 
 PROGRAM = Path(__file__).with_name("together.py")
@@ -180,6 +181,35 @@ def test_a_killed_process_ends_all_and_the_same_command_goes_on(toy: Path) -> No
     assert "resumed after epoch" in gone_on.stderr
     mine, theirs = json.loads(gone_on.stdout), json.loads(undisturbed.stdout)
     assert mine["test"] == theirs["test"] and mine["best_epoch"] == theirs["best_epoch"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "said", "code", "told"),
+    [
+        ((0, 0), ("", ""), 0, ""),
+        ((2, 2), ("", "error: no option"), 2, ""),
+        ((1, 1), ("", f"error: {GONE}, so"), 1, ""),
+        # The cause is another process, whichever ended first.
+        ((1, 1), ("", "error: ValueError: bad"), 1, "process 1 of 2 ended with exit code 1.\nerror: ValueError: bad"),
+        ((1, 6, 1), ("", "error: diverged", f"error: {GONE}"), 6, "process 1 of 3 ended with exit code 6.\nerror: diverged"),
+        ((1, -9), ("", ""), 1, "process 1 of 2 was ended by signal 9."),
+        ((-9, 1), ("", f"error: {GONE}"), 1, "process 0 of 2 was ended by signal 9."),
+        ((6, 1), ("", f"error: {GONE}"), 6, ""),
+        ((0, 3), ("", "error: no data"), 3, "process 1 of 2 ended with exit code 3.\nerror: no data"),
+    ],
+)
+def test_whoever_was_the_cause_is_told_and_gives_the_exit_code(
+    codes: tuple[int, ...], said: tuple[str, ...], code: int, told: str
+) -> None:
+    assert _verdict(codes, said) == (code, told)
+
+
+def test_who_does_not_follow_the_first_that_fails_is_made_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqaug.experiments.together._GRACE", 0.2)
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    processes = [subprocess.Popen([sys.executable, "-c", program]) for program in (stubborn, "raise SystemExit(3)")]
+    assert _wait(processes) is False
+    assert [process.returncode for process in processes] in ([-signal.SIGKILL, 3], [-signal.SIGTERM, 3])
 
 
 def children(pid: int) -> list[int]:

@@ -19,6 +19,7 @@ Results go to stdout, everything else to stderr. With --json stdout holds exactl
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -101,6 +102,8 @@ class _Seqaug(Verbs):
         given = list(sys.argv[1:] if args is None else args)
         extra.pop("standalone_mode", None)
         extra.setdefault("obj", tuple(given))
+        if sys.stdout is None:  # closed, as by `>&-`: nobody wants the result
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")
         _show_warnings_as_notes(quiet=bool({"-q", "--quiet"} & set(_own(given))))
         restore = _interrupt_on_sigterm()
         try:
@@ -177,6 +180,8 @@ def _refuse(error: BaseException, *, as_json: bool) -> int:
     elif isinstance(error, OSError) and error.filename is not None:
         # A full disk, a folder that may not be written, a file where a folder was expected: the person at the terminal can act.
         message = f"{error.filename} cannot be used: {error.strerror or error}."
+    elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        message = f"the result cannot be written: {error.strerror}."
     else:
         message = f"{type(error).__name__}: {error}"
         hint = "This is a defect of seqaug or of a plugin. The same command with --debug shows where."
@@ -185,8 +190,13 @@ def _refuse(error: BaseException, *, as_json: bool) -> int:
     say(f"{message}\n{hint}".strip(), label="stopped" if code == 130 else "error")
     if as_json:
         body = {"kind": kind, "exit_code": code, "message": message, "problems": problems or [message]}
-        print_json({"error": body})
-        sys.stdout.flush()
+        try:
+            print_json({"error": body})
+            sys.stdout.flush()
+        except OSError as again:
+            if isinstance(again, BrokenPipeError):
+                raise
+            say(f"nor can that be written to stdout: {again.strerror or again}.", label="error")
     return code
 
 

@@ -97,16 +97,23 @@ def run(ctx: click.Context, /, output: Output, recipe: str, data: str, dry_run: 
         command=command_line(),
     )
     if dry_run:
+        if nproc > 1:
+            output.note(
+                f"what follows is for one process; with {nproc} of them each holds the whole batch and takes less time."
+            )
         _dry_run(output, settings)
         return
     from ..experiments.run import run as events
 
     world = together.join(settings.device)
-    if world.rank:
-        for _ in events(settings, world=world):
-            pass
-        return
-    finished = _watch(output, events(settings, world=world))
+    try:
+        if world.rank:
+            for _ in events(settings, world=world):
+                pass
+            return
+        finished = _watch(output, events(settings, world=world))
+    finally:
+        together.leave()
     if finished.from_cache:
         output.tell(f"this run was finished before ({finished.metrics.get('finished', '?')}); --fresh starts it over")
     if output.document({**finished.metrics, "folder": str(finished.folder), "from_cache": finished.from_cache}):

@@ -27,7 +27,7 @@ from ..data.layout import Layout
 from ..errors import SeqaugError
 from .seeds import derived, seed_global
 
-__all__ = ["ALONE", "World", "divided_rows", "divided_sequences", "dividing", "present"]
+__all__ = ["ALONE", "GONE", "World", "divided_rows", "divided_sequences", "dividing", "present"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,9 @@ class World:
                 "a plugin draws from random numbers of its own. `seqaug plugins check NAME` finds which."
             )
 
+
+GONE = "another process of this run has ended"
+"""So begins what a process says that ends because another one has."""
 
 ALONE = World()
 _present: World = ALONE
@@ -230,6 +233,6 @@ def _speaking() -> Iterator[None]:
         if isinstance(error, NotImplementedError):
             raise
         raise SeqaugError(
-            "another process of this run has ended, so the others cannot go on. The last whole epoch is kept, and the same "
+            f"{GONE}, so the others cannot go on. The last whole epoch is kept, and the same "
             f"command goes on from there. ({str(error).splitlines()[0][:200]})"
         ) from error

@@ -33,7 +33,8 @@ class Estimate:
 
     parameters: part -> numbers it trains. weights_bytes: the model once. memory: what the run will take at most; on a GPU it is
     the GPU's. stages: each with its own rows and updates; context that a rewriter would put in front is not there yet.
-    seconds_per_epoch, of the first stage, counts training and, shared over the epochs, validation; 0 where nothing is trained.
+    seconds_per_epoch, of the first stage, counts training and, shared over the epochs, validation; where nothing is trained it
+    is that of one ranking.
     epochs, seconds_at_most: of all stages, without an early stop.
     """
 

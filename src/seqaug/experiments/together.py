@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from io import BufferedRandom
 from typing import TYPE_CHECKING
 
@@ -25,14 +24,14 @@ from ..errors import RecipeError
 if TYPE_CHECKING:
     from ..core.world import World
 
-__all__ = ["LOCAL_RANK", "WORLD_SIZE", "join", "launch", "local_processes", "started_together", "threads_of_each"]
+__all__ = ["LOCAL_RANK", "WORLD_SIZE", "join", "launch", "leave", "local_processes", "started_together", "threads_of_each"]
 
 WORLD_SIZE, RANK, LOCAL_RANK, LOCAL_WORLD_SIZE = "WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
 """What torchrun tells a process about itself, and we do as it does."""
 _LOOK = 0.05
 """Seconds between two looks at the processes."""
 _GRACE = 20.0
-"""Seconds that the others have to end by themselves once one of them has."""
+"""Seconds that the others have to end by themselves once one of them has, and again once they are told to."""
 
 
 def started_together(environment: Mapping[str, str] | None = None) -> bool:
@@ -80,13 +79,20 @@ def join(device: str) -> World:
     return World(distributed.get_rank(), distributed.get_world_size())
 
 
+def leave() -> None:
+    """Part from the other processes, where there were any."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def launch(count: int, words: Sequence[str], *, results: int = 1) -> tuple[int, str]:
     """Start `seqaug WORDS` in `count` processes of this machine and wait for them: the exit code of the run, and what is left
     to say about it.
 
     results: the descriptor that process 0 prints its result to. Where one ends with an error, so do all. Process 0 speaks for
-    itself; what another one said that was the first to fail comes
-    back.
+    itself; what another one said that was the cause comes back.
     """
     port = _free_port()
     processes: list[subprocess.Popen[bytes]] = []
@@ -113,7 +119,9 @@ def launch(count: int, words: Sequence[str], *, results: int = 1) -> tuple[int, 
                     stderr=log if rank else None,
                 )
             )
-        return _wait(processes, said)
+        if _wait(processes):
+            return 130, ""
+        return _verdict([process.returncode for process in processes], [_read(log) for log in said])
     finally:
         for process in processes:
             if process.poll() is None:
@@ -123,41 +131,48 @@ def launch(count: int, words: Sequence[str], *, results: int = 1) -> tuple[int, 
             log.close()
 
 
-def _wait(processes: Sequence[subprocess.Popen[bytes]], said: Sequence[BufferedRandom]) -> tuple[int, str]:
-    interrupted, since, first = False, 0.0, None
-    while True:
+def _wait(processes: Sequence[subprocess.Popen[bytes]]) -> bool:
+    """Until all have ended; whether Ctrl-C ended them. Who does not follow the first that fails is told to, then made to."""
+    interrupted, failed_at = False, None
+    while None in (codes := [process.poll() for process in processes]):
         try:
-            codes = [process.poll() for process in processes]
-            wrong = next((rank for rank, code in enumerate(codes) if code), None)
-            if first is None and wrong is not None:
-                first, since = wrong, time.monotonic()
-            if all(code is not None for code in codes):
-                break
-            if since and time.monotonic() - since > _GRACE:
+            if failed_at is None and any(codes):
+                failed_at = time.monotonic()
+            if failed_at is not None and time.monotonic() - failed_at > _GRACE:
                 for process in processes:
-                    if process.poll() is None:
+                    if time.monotonic() - failed_at > 2 * _GRACE:
+                        process.kill()
+                    else:
                         process.terminate()
-                since = time.monotonic() + 1e9  # once
             time.sleep(_LOOK)
         except KeyboardInterrupt:
             # A terminal has told all of them; whoever was told alone passes it on.
-            interrupted, since = True, since or time.monotonic()
+            interrupted, failed_at = True, failed_at or time.monotonic()
             for process in processes:
-                with suppress(ProcessLookupError):
-                    process.send_signal(signal.SIGINT)
-    codes = [process.returncode for process in processes]
-    if interrupted:
-        return 130, ""
-    if first is None:
-        return 0, ""
-    code = int(codes[first] or 0)
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    # A mistake that all of them find, before they meet, process 0 has told; so it has whatever went wrong with itself.
-    if (first == 0 and code > 0) or (codes[0] == code and code in (2, 3, 4)):
-        return code, ""
-    said[first].seek(0)
-    text = said[first].read().decode(errors="replace").strip()
-    return (code if code > 0 else 1), f"process {first} of {len(codes)} {how}.\n{text}".strip()
+                process.send_signal(signal.SIGINT)
+    return interrupted
+
+
+def _verdict(codes: Sequence[int], said: Sequence[str]) -> tuple[int, str]:
+    """The exit code of the run and what process 0 has not told. codes: of the processes. said: by each, "" for process 0.
+
+    Whoever was killed is the cause; else whoever says more than that another one has gone; else process 0.
+    """
+    from ..core.world import GONE
+
+    killed = [rank for rank, code in enumerate(codes) if code < 0]
+    knowing = [rank for rank, code in enumerate(codes) if rank and code > 0 and GONE not in said[rank]]
+    # A mistake that all of them find before they meet process 0 has told.
+    alike = [rank for rank in knowing if codes[rank] == codes[0] and codes[0] in (2, 3, 4)]
+    for rank in killed or [rank for rank in knowing if rank not in alike]:
+        how = f"was ended by signal {-codes[rank]}" if codes[rank] < 0 else f"ended with exit code {codes[rank]}"
+        return max(codes[rank], 1), f"process {rank} of {len(codes)} {how}.\n{said[rank]}".strip()
+    return codes[0] or max(codes), ""
+
+
+def _read(log: BufferedRandom) -> str:
+    log.seek(0)
+    return log.read().decode(errors="replace").strip()
 
 
 def _free_port() -> int:
