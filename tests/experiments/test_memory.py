@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from seqaug.data.split import leave_one_out
+from seqaug.data.synthetic import toy_world
 from seqaug.errors import RecipeError
 from seqaug.experiments import memory
 from seqaug.experiments.memory import available_memory, predicted_memory, refuse_what_cannot_fit
@@ -15,7 +17,8 @@ from seqaug.experiments.prepare import Prepared, prepare
 from seqaug.experiments.run import run
 from seqaug.experiments.settings import RunSettings
 from seqaug.recipes.assemble import assembly_of, samples_of
-from seqaug.recipes.plan import Patch
+from seqaug.recipes.load import load_recipe, recipe_names
+from seqaug.recipes.plan import Patch, make_plan
 
 Small = Callable[..., RunSettings]
 
@@ -58,11 +61,8 @@ def test_a_wider_encoder_keeps_more_of_a_batch(small: Small) -> None:
     assert wide.batch - narrow.batch >= 2 * (256 - 8) * 4 * narrow.positions
 
 
-def test_comparing_sequences_with_each_other_counts_by_the_square_of_the_rows() -> None:
+def test_comparing_sequences_with_each_other_counts_by_the_square_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two small batches tell a term of the positions from one of the squared rows: here it is all squares."""
-
-    class Step:
-        pass
 
     pairs = {8: 64 * 10, 16: 256 * 10}  # rows -> bytes, 10 b b
     kept = iter(pairs.values())
@@ -77,12 +77,8 @@ def test_comparing_sequences_with_each_other_counts_by_the_square_of_the_rows() 
     class Stage:
         name, min_length, batch_size, updates = "main", 1, 64, (object(),)
 
-    original = memory._kept
-    try:
-        memory._kept = lambda *arguments: next(kept)  # type: ignore[assignment]
-        found = memory._largest_batch(None, Rows(), Stage(), None, "float32", 0)  # type: ignore[arg-type]
-    finally:
-        memory._kept = original
+    monkeypatch.setattr(memory, "_kept", lambda *arguments: next(kept))
+    found = memory._largest_batch(None, Rows(), Stage(), None, "float32", 0)  # type: ignore[arg-type]
     assert (found.positions, found.rows) == (64, 64)
     assert (found.per_position, found.per_pair) == (0, 10)
     assert found.bytes == int(1.3 * 10 * 64 * 64)
@@ -152,3 +148,16 @@ def test_what_is_to_be_had_is_the_least_that_anybody_leaves(monkeypatch: pytest.
         monkeypatch.setattr(memory, "_of_container", lambda container=container: container)
         monkeypatch.setattr(memory, "_of_limits", lambda limits=limits: limits)
         assert available_memory("cpu") == least
+
+
+@pytest.mark.parametrize("recipe", [name for name in recipe_names() if name not in ("popularity", "item_knn")])
+def test_the_rough_bound_lies_above_what_every_recipe_needs(recipe: str) -> None:
+    """Where it says that there is room, nothing is measured; so it must not be too low."""
+    plan = make_plan(load_recipe(recipe), data=None)
+    split = leave_one_out(toy_world(num_users=80, num_items=60, max_length=50))
+    assembly, samples = assembly_of(plan, split, seed=0), samples_of(plan, split)
+    assert assembly.stages
+    for stage in assembly.stages:
+        found = memory._largest_batch(assembly, samples, stage, plan, "float32", 0)
+        rough = found.positions * plan.items.dim * memory._ROUGH * 4 + memory._ROUGH_PAIRS * 4 * found.rows**2
+        assert 0 < found.bytes < rough
