@@ -168,7 +168,7 @@ def stage_name(recipe: str, one: dict[str, Any]) -> str:
 
 
 def multiple(found: dict[str, float] | None) -> str:
-    return "" if found is None else f"{found['median']:.2f} ({found['min']:.2f} to {found['max']:.2f})"
+    return "" if found is None else f"{found['median']:.2f} ({found['min']:.2f}–{found['max']:.2f})"
 
 
 def asked(recipes: dict[str, Any], others: dict[str, Any] | None, epoch: dict[str, Any] | None) -> str:
