@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seqaug.core.assembly import Assembly
+from seqaug.core.heap import SLACK, give_back, resident
 from seqaug.core.recommender import Recommender
 from seqaug.data.batch import Batch
 from seqaug.data.sequences import UserSequences
@@ -86,6 +88,26 @@ def test_a_nan_score_is_an_error() -> None:
     made = with_scorer(split, lambda histories: torch.full((histories.size, split.sequences.num_items), math.nan))
     with pytest.raises(Diverged):
         rank_held_out(made, split.test, seed=0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc is asked to hand memory back")
+def test_ranking_hands_back_what_scoring_has_left_free_on_the_heap() -> None:
+    split = toy_split()
+    kept: list[bytearray] = []
+    grown: list[int] = []
+
+    def answer(histories: Batch) -> Tensor:
+        # Every second block stays, and blocks are larger each time, so that the holes between them are of no use.
+        blocks = [bytearray(b"x") * (65_536 + 8_192 * len(grown)) for _ in range(1_536)]
+        kept.extend(blocks[::2])
+        grown.append((resident() or 0) - begin)
+        return torch.zeros(histories.size, split.sequences.num_items)
+
+    give_back()
+    begin = resident() or 0
+    rank_held_out(with_scorer(split, answer), split.test, seed=0, batch_size=-(-len(split.test.users) // 6))
+    assert max(grown) > grown[0] + SLACK, "it has not grown so far that anybody had to look after it"
+    assert (resident() or 0) - begin < SLACK and len(kept) == 6 * 768
 
 
 def perfect(split: Split) -> Assembly:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.assembly import Assembly
+from ..core.heap import Heap
 from ..core.items import ItemScores
 from ..core.seeds import Generators
 from ..core.world import ALONE, World
@@ -61,6 +62,7 @@ def rank_held_out(
     kept: list[Tensor] = []
     unseen: list[Tensor] = []
     sizes: list[int] = []
+    heap = Heap()
     try:
         for number, (part, batch) in enumerate(held_out.batches(min(batch_size, BLOCK), model.max_length, context)):
             sizes.append(part.stop - part.start)
@@ -73,6 +75,7 @@ def rank_held_out(
             rank, without = scores.rank_of(held_out.targets[part].to(device), _part(held_out.inputs, part).to(device))
             kept.append(rank.cpu())
             unseen.append(without.cpu())
+            heap.settle()
     finally:
         model.train(was_training)
     rank, without = _of_all(kept, sizes, world, device), _of_all(unseen, sizes, world, device)

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from ..core.assembly import Assembly, Stage
+from ..core.heap import Heap, give_back
 from ..core.seeds import Generators, derived
 from ..core.step import Step
 from ..core.world import ALONE, World, dividing
 from ..data.samples import Samples
 from ..errors import Diverged
 from .early_stop import EarlyStop
-from .memory import Heap, give_back
 from .stages import Stages
 from .updates import Optimisers
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from seqaug.training.memory import Heap, give_back, resident
+from seqaug.core.heap import Heap, give_back, resident
 
 MEGABYTE = 2**20
 

@@ -1,4 +1,4 @@
-"""Memory that the C library keeps after an epoch."""
+"""Memory that the C library keeps after it was freed."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ def give_back() -> None:
 
 
 class Heap:
-    """Keeps what is resident near what is in use over an epoch of thousands of batches.
+    """Keeps what is resident near what is in use over thousands of batches, trained on or ranked.
 
     Where a batch makes tensors of 10 MB and more, the heap can grow by as much with every batch: 200 batches of a sampled
-    softmax were seen to take 3 GB of which half a gigabyte was in use. slack: bytes that it may grow by.
+    softmax were seen to take 3 GB of which half a gigabyte was in use, and ranking 10^5 users 0.4 GB of which nothing was.
+    slack: bytes that it may grow by.
     """
 
     def __init__(self, slack: int = SLACK) -> None:
