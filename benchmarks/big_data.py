@@ -2,6 +2,7 @@
 
     python benchmarks/big_data.py                               # some minutes on one core
     python benchmarks/big_data.py --actions 1e6 --users 1e5     # a tenth of it
+    python benchmarks/big_data.py --formats --losses --run      # the commands themselves; half an hour on one core
     python benchmarks/big_data.py --json
 
 The data set is drawn from a seed: users and items with power laws, times at random. It is written in three formats into a
@@ -11,6 +12,10 @@ latter count what else the machine does.
 
 Ranking all users among all items is arithmetic, users x items x dim multiplications and additions; it is measured on a part
 of the users, and so is the epoch on its first batches: what follows for the whole is said in words of its own.
+
+With --run the commands are typed as a user would type them, and nothing is left out: `seqaug data import` of the whole table,
+`seqaug run` first dry and then for one epoch with the validation and test of every user, `seqaug evaluate` of the folder,
+`seqaug report`. The narrow vectors of --dim keep the five rankings of all users among all items to minutes each.
 """
 
 from __future__ import annotations
@@ -45,6 +50,8 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=200, help="trained with each loss; 0 for a whole epoch")
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--rank", type=int, default=4096, help="users ranked after training")
+    parser.add_argument("--run", action="store_true", help="import, run, evaluate and report with the commands themselves")
+    parser.add_argument("--dim", type=int, default=16, help="width of the vectors in --run")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made")
@@ -85,6 +92,9 @@ def measured(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.formats:
             lines.append(part("start"))
             lines += [part("train", loss) for loss in arguments.losses]
+        if arguments.run:
+            lines.append(part("write", "csv"))
+            lines += [part("command", name) for name in commands(arguments)]
     return {
         "actions": arguments.actions,
         "users": arguments.users,
@@ -219,7 +229,73 @@ def train(arguments: argparse.Namespace, loss: str) -> dict[str, Any]:
     return timed(f"train {loss}", work)
 
 
-PARTS: dict[str, Callable[..., dict[str, Any]]] = {"write": write, "import": bring_in, "start": start, "train": train}
+def commands(arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """Name of a line -> what is typed behind `seqaug`, one after the other in one folder."""
+    run = f"run sasrec --data whole --loss next_item_sampled_softmax --epochs 1 --seed {arguments.seed} --out run"
+    run += f" -s items.dim={arguments.dim} -s training.batch_size={arguments.batch_size} --threads {arguments.threads}"
+    return {
+        "data import": "data import big.csv --name whole --json".split(),
+        "run --dry-run": f"{run} --dry-run --json".split(),
+        "run": f"{run} --verbose".split(),
+        "evaluate": f"evaluate run --threads {arguments.threads} --json".split(),
+        "report": "report run".split(),
+    }
+
+
+MARKS = {"rehearsed on": "rehearsed", "epoch 1/": "validated", "ranked validation": "ranked"}
+"""How a line of `seqaug run --verbose` begins -> what has been done by then."""
+
+
+def command(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
+    """One command in a process of its own, which is asked for its most memory whenever it says something of interest."""
+    words, clock = commands(arguments)[name], time.perf_counter()
+    upto = {}
+    with tempfile.TemporaryFile() as answer:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "seqaug", *words], stdout=answer, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        assert process.stderr is not None
+        for line in process.stderr:
+            sys.stderr.write(line)
+            mark = next((MARKS[begin] for begin in MARKS if line.startswith(begin)), None)
+            if mark:
+                upto[mark] = {"seconds": time.perf_counter() - clock, "peak_bytes": peak(process.pid)}
+        # Not Popen.wait: only this tells of the memory. This process is a small one, so what counts is the command's own.
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            sys.exit(f"seqaug {' '.join(words)} ended with {process.returncode}.")
+        answer.seek(0)
+        said = json.loads(answer.read()) if "--json" in words else {}
+    found: dict[str, Any] = {
+        "what": f"seqaug {name}",
+        "typed": " ".join(["seqaug", *words]),
+        "seconds": time.perf_counter() - clock,
+        "cpu_seconds": used.ru_utime + used.ru_stime,
+        "peak_bytes": used.ru_maxrss * 1024,
+    }
+    if name == "data import":
+        found |= {count: said["statistics"][count] for count in ("users", "items", "actions")}
+    if name == "run --dry-run":
+        memory = said["estimate"]["memory"]
+        needed = memory["model"] + max(memory["batch"], memory["ranking"]) + memory["scores"]
+        found |= {"foretold_bytes": memory["base"] + needed, "foretold_seconds": said["estimate"]["seconds_at_most"]}
+    if name == "run":
+        event = json.loads(Path("run", "events.jsonl").read_text(encoding="utf-8"))
+        found |= {"upto": upto, "train_seconds": event["seconds"]["train"], "valid_seconds": event["seconds"]["valid"]}
+        found |= {"file_bytes": {file.name: file.stat().st_size for file in Path("run").iterdir() if file.is_file()}}
+    if name == "evaluate":
+        found |= {"equal": said["equal"]}
+    return found
+
+
+PARTS: dict[str, Callable[..., dict[str, Any]]] = {
+    "write": write,
+    "import": bring_in,
+    "start": start,
+    "train": train,
+    "command": command,
+}
 
 
 # ---- the data set ----
@@ -247,9 +323,9 @@ def as_lines(users: np.ndarray, items: np.ndarray, times: np.ndarray) -> Iterabl
 # ---- measuring ----
 
 
-def peak() -> int:
+def peak(process: int | str = "self") -> int:
     """The most memory that has been resident, in bytes. Not what getrusage says, which counts what was there before exec."""
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+    for line in Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError("this system does not say how much memory a process has had")
@@ -297,6 +373,8 @@ def remark(line: dict[str, Any]) -> str:
             f"{line['users']:,} users, {line['items']:,} items, {line['actions']:,} actions in the 5-core; "
             f"{line['stored_bytes'] / 2**20:.0f} MiB stored; sha256 {line['sha256'][:8]}"
         )
+    if "typed" in line:
+        return of_command(line)
     if "batch_seconds" in line:
         epoch, all_users = line["epoch_seconds_at_that_rate"] / 60, line["rank_all_seconds_at_that_rate"] / 60
         return (
@@ -309,6 +387,24 @@ def remark(line: dict[str, Any]) -> str:
         for name, value in line.items()
         if name.endswith("_bytes") and name != "peak_bytes"
     )
+
+
+def of_command(line: dict[str, Any]) -> str:
+    if "users" in line:
+        return f"{line['users']:,} users, {line['items']:,} items, {line['actions']:,} actions"
+    if "foretold_bytes" in line:
+        size, seconds = line["foretold_bytes"] / 2**30, line["foretold_seconds"]
+        return f"foretells {size:.2f} GiB, and {seconds:.0f} s of training and validation"
+    if "upto" in line:
+        upto, files = line["upto"], line["file_bytes"]
+        validated, ranked = ((upto[mark]["seconds"], upto[mark]["peak_bytes"] / 2**30) for mark in ("validated", "ranked"))
+        return (
+            f"training {line['train_seconds']:.0f} s, validation {line['valid_seconds']:.0f} s ({validated[1]:.2f} GiB until then); "
+            f"validation and test of the best weights {ranked[0] - validated[0]:.0f} s ({ranked[1]:.2f} GiB); writing "
+            f"{line['seconds'] - ranked[0]:.1f} s: {sum(files.values()) / 2**20:.1f} MiB, per_user.npz "
+            f"{files['per_user.npz'] / 2**20:.1f} of them"
+        )
+    return f"the same numbers: {'yes' if line['equal'] else 'no'}" if "equal" in line else ""
 
 
 if __name__ == "__main__":

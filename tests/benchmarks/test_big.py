@@ -53,6 +53,21 @@ def test_a_data_set_is_written_imported_trained_on_and_removed(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_commands_themselves_are_typed_and_asked_for_their_memory(tmp_path: Path) -> None:
+    words = ("big_data.py", *SMALL, "--folder", str(tmp_path), "--formats", "--losses", "--run", "--dim", "4")
+    lines = {line["what"]: line for line in said(*words)["lines"]}
+    commands = ["seqaug data import", "seqaug run --dry-run", "seqaug run", "seqaug evaluate", "seqaug report"]
+    assert list(lines) == ["write csv", *commands]
+    assert all(lines[name]["typed"].startswith(name.partition(" --")[0]) for name in commands)
+    run = lines["seqaug run"]
+    assert list(run["upto"]) == ["rehearsed", "validated", "ranked"]
+    peaks = [one["peak_bytes"] for one in run["upto"].values()] + [run["peak_bytes"]]
+    assert peaks == sorted(peaks) and peaks[0] > 2**20
+    assert run["file_bytes"].keys() >= {"per_user.npz", "model.safetensors", "metrics.json"}
+    assert lines["seqaug run --dry-run"]["foretold_bytes"] > 2**20 and lines["seqaug evaluate"]["equal"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_part_that_fails_is_named(tmp_path: Path) -> None:
     done = ran("big_data.py", *SMALL, "--formats", "csv", "--losses", "next_item_softmaks", "--folder", str(tmp_path))
     assert done.returncode == 1 and "train next_item_softmaks failed" in done.stderr and "Did you mean" in done.stderr
