@@ -399,7 +399,7 @@ def of_command(line: dict[str, Any]) -> str:
         upto, files = line["upto"], line["file_bytes"]
         validated, ranked = ((upto[mark]["seconds"], upto[mark]["peak_bytes"] / 2**30) for mark in ("validated", "ranked"))
         return (
-            f"training {line['train_seconds']:.0f} s, validation {line['valid_seconds']:.0f} s ({validated[1]:.2f} GiB until then); "
+            f"training {line['train_seconds']:.0f} s and validation {line['valid_seconds']:.0f} s ({validated[1]:.2f} GiB); "
             f"validation and test of the best weights {ranked[0] - validated[0]:.0f} s ({ranked[1]:.2f} GiB); writing "
             f"{line['seconds'] - ranked[0]:.1f} s: {sum(files.values()) / 2**20:.1f} MiB, per_user.npz "
             f"{files['per_user.npz'] / 2**20:.1f} of them"

@@ -346,7 +346,37 @@ def curves(growth: dict[str, Any]) -> str:
         "position, user or row more, and how much one matrix of (positions of a batch) x items, which is never written down, "
         "would have taken. What grows with the catalogue is the item table, its gradient and the optimiser's two numbers for "
         "each of its own; what grows with the batch is what encoders keep for their backward pass, which with attention goes "
-        "with the square of the length.\n\n" + "\n\n".join([*seconds, *memory]) + "\n"
+        "with the square of the length.\n\n" + grids(growth) + "\n\n".join([*seconds, *memory]) + "\n"
+    )
+
+
+def grids(growth: dict[str, Any]) -> str:
+    """Whether memory holds anything of the size positions x items; nothing where rows and catalogue were not varied at once."""
+    if not growth.get("grids"):
+        return ""
+    rows = [
+        [
+            one["recipe"],
+            f"{one['bytes_per_position_and_item']:.2f}",
+            f"{one['bytes_per_row']:,.0f}",
+            f"{one['bytes_per_pair_of_rows']:.0f}",
+        ]
+        for one in growth["grids"]
+    ]
+    points = growth["grids"][0]["rows"]
+    sizes = {name: sorted({row[name] for row in points}) for name in ("batch", "items")}
+    least, most = (f"{sizes['batch'][end]:,} rows and {sizes['items'][end]:,} items" for end in (0, -1))
+    matrix = max(row["bytes_of_positions_by_items"] for row in points) / 2**20
+    return (
+        "Does anything grow with positions x items? A curve in one of the two cannot tell, so both vary at once, from "
+        f"{least} to {most}, {points[0]['length']} positions a row. In the difference of the differences of the four corners "
+        "whatever the rows take and whatever the catalogue takes cancels; a matrix of 32 bits that is written down whole would "
+        f"leave 4 bytes for each position and item ({matrix:,.0f} MiB at the last corner). What a row more takes is the rest, "
+        "a parabola through three batch sizes: what encoders keep of its positions in each of their passes, and, where rows "
+        "are compared with each other as in the contrast of simdiffrec, some numbers for each pair of rows. A few bytes either "
+        "way are pages that the heap happened to have.\n\n"
+        + table(["", "bytes for each position and item", "for each row", "for each pair of rows"], rows)
+        + "\n"
     )
 
 

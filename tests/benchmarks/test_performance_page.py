@@ -48,3 +48,25 @@ def test_a_part_that_was_not_recorded_is_left_out_and_a_busy_machine_is_said() -
     assert "## How cost grows" not in write.page({"recipes": records["recipes"]})
     quiet, busy = ({**records["recipes"], "load": load} for load in (0.1, 9.0))
     assert "busy" not in write.facts(quiet) and "**The machine was busy** (load 9.0" in write.facts(busy)
+
+
+def test_a_grid_of_rows_and_items_says_what_is_left_of_a_matrix() -> None:
+    write = writer()
+    growth = write.loaded()["growth"]
+    sizes = [(1_024, 5_000), (4_096, 5_000), (1_024, 45_000), (4_096, 45_000)]
+    rows = [
+        {"batch": batch, "items": items, "length": 5, "bytes_of_positions_by_items": 20 * batch * items}
+        for batch, items in sizes
+    ]
+    found = {
+        "recipe": "simdiffrec",
+        "bytes_per_position_and_item": 0.014,
+        "bytes_per_row": 143_056.0,
+        "bytes_per_pair_of_rows": 20.2,
+        "rows": rows,
+    }
+    text = write.curves({**growth, "grids": [found]})
+    assert "| simdiffrec | 0.01 | 143,056 | 20 |" in text
+    assert "from 1,024 rows and 5,000 items to 4,096 rows and 45,000 items, 5 positions a row" in text
+    assert "(3,516 MiB at the last corner)" in text
+    assert "for each pair of rows" not in write.curves({**growth, "grids": []})
