@@ -90,6 +90,30 @@ def test_the_exponent_is_that_of_the_upper_half() -> None:
     assert inside(f"from growth import exponent; print(exponent({rows}, 'n', 'y'))") == pytest.approx(1.5)
 
 
+def test_a_grid_tells_a_matrix_of_positions_and_items_from_what_rows_and_items_take_each_for_themselves() -> None:
+    def taken(batch: int, items: int) -> int:
+        return 10**6 + 500 * items + 3_000 * batch + 7 * batch**2 + 4 * 5 * batch * items
+
+    rows = [
+        {"batch": batch, "items": items, "length": 5, "memory_bytes": taken(batch, items)}
+        for items in (5_000, 45_000)
+        for batch in (1_024, 2_048, 4_096)
+    ]
+    found = inside(f"import json; from growth import in_grid; print(json.dumps(in_grid('sasrec', {rows})))")
+    assert found["bytes_per_position_and_item"] == pytest.approx(4)
+    assert found["bytes_per_row"] == pytest.approx(3_000 + 4 * 5 * 5_000)
+    assert found["bytes_per_pair_of_rows"] == pytest.approx(7)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="peaks of memory are read from /proc")
+def test_rows_and_items_are_varied_at_once() -> None:
+    found = said("growth.py", "--quick", "--over", "grid", "--recipes", "sasrec")
+    (grid,) = found["grids"]
+    assert found["curves"] == []
+    assert [(row["items"], row["batch"]) for row in grid["rows"]] == [(v, b) for v in (1_000, 3_000) for b in (32, 64, 128)]
+    assert all(row["memory_bytes"] > 0 for row in grid["rows"])
+
+
 @pytest.fixture(scope="module")
 def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("baseline") / "baseline.json"

@@ -14,7 +14,7 @@ from seqaug.errors import RecipeError
 from seqaug.experiments import memory
 from seqaug.experiments.memory import available_memory, predicted_memory, refuse_what_cannot_fit
 from seqaug.experiments.prepare import Prepared, prepare
-from seqaug.experiments.run import run
+from seqaug.experiments.run import Planned, Rehearsed, run
 from seqaug.experiments.settings import RunSettings
 from seqaug.recipes.assemble import assembly_of, samples_of
 from seqaug.recipes.load import load_recipe, recipe_names
@@ -135,6 +135,17 @@ def test_a_refused_run_writes_nothing(small: Small, monkeypatch: pytest.MonkeyPa
     with pytest.raises(RecipeError, match=r"items\.dim"):
         list(run(settings))
     assert not settings.runs.exists() or not list(settings.runs.iterdir())
+
+
+def test_what_cannot_fit_is_refused_before_the_rehearsal_builds_encoders_of_its_width(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available_memory", lambda device: 1000)
+    seen = []
+    with pytest.raises(RecipeError, match=r"items\.dim"):
+        for event in run(small("sasrec")):
+            seen.append(type(event))
+    assert Planned in seen and Rehearsed not in seen
 
 
 def test_nothing_is_refused_where_the_system_does_not_say(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,19 @@ from .rehearse import Rehearsal, rehearse
 from .result import result, write_per_user
 from .settings import RunSettings
 
-__all__ = ["BatchReport", "EpochReport", "Evaluated", "Event", "Finished", "Note", "Planned", "Rehearsed", "Resumed", "run"]
+__all__ = [
+    "BatchReport",
+    "EpochReport",
+    "Evaluated",
+    "Event",
+    "Finished",
+    "Note",
+    "Planned",
+    "Rehearsed",
+    "Resumed",
+    "run",
+    "samples_that_fit",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,16 +114,9 @@ def run(settings: RunSettings, *, wait: float = 0.0, world: World = ALONE) -> Ge
         world.told(_FINISHED)
         yield _cached(prepared)
         return
+    # Before the rehearsal, which builds the recipe's encoders at their real width: that alone can fill a machine.
+    samples = samples_that_fit(prepared)
     yield Rehearsed(rehearse(prepared.plan, device=prepared.device, precision=settings.precision, seed=settings.seed))
-    samples = samples_of(prepared.plan, prepared.split, prepared.device)
-    refuse_what_cannot_fit(
-        prepared.plan,
-        prepared.split,
-        samples,
-        precision=settings.precision,
-        seed=settings.seed,
-        base=memory_now(prepared.device),
-    )
     with folder.lock(wait):
         # Another process may have finished it while this one rehearsed.
         if folder.condition() == "finished" and not settings.fresh:
@@ -127,6 +132,20 @@ def run(settings: RunSettings, *, wait: float = 0.0, world: World = ALONE) -> Ge
             raise Interrupted(
                 f"stopped. {kept} in {folder.path}; the same command goes on from there:\n  {_resume_command(settings)}"
             ) from None
+
+
+def samples_that_fit(prepared: Prepared) -> Samples:
+    """The training rows of a run. Raises RecipeError where training on them cannot fit into the memory of the device."""
+    samples = samples_of(prepared.plan, prepared.split, prepared.device)
+    refuse_what_cannot_fit(
+        prepared.plan,
+        prepared.split,
+        samples,
+        precision=prepared.settings.precision,
+        seed=prepared.settings.seed,
+        base=memory_now(prepared.device),
+    )
+    return samples
 
 
 def _resume_command(settings: RunSettings) -> str:
