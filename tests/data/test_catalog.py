@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -477,3 +478,25 @@ def test_the_fingerprint_sees_sequences_and_not_names() -> None:
     renamed = UserSequences.from_lists([("x", ["q", "r", "p"]), ("y", ["p", "q", "p"])])
     reordered = UserSequences.from_lists([("u", ["a", "a", "b"]), ("v", ["b", "c", "a"])])
     assert fingerprint(data) == fingerprint(renamed) != fingerprint(reordered)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files cannot be limited there")
+def test_an_import_that_finds_no_room_is_an_error_in_words_and_leaves_nothing(tmp_path: Path) -> None:
+    import resource
+
+    place = tmp_path / "shelf" / "big"
+    sequences = UserSequences(
+        offsets=np.array([0, 50_000]),
+        items=np.ones(50_000, dtype=np.int64),
+        user_ids=np.array(["u"]),
+        item_ids=np.array(["", "a"]),
+        titles={},
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # stands in for a full disk: the write is refused alike
+    try:
+        with pytest.raises(DataError, match=r"big cannot be written: .*no room .*the disk may be full"):
+            shelf.save(sequences, place, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(place.parent.iterdir()) == []

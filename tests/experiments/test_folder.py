@@ -249,3 +249,21 @@ def test_ctrl_c_in_the_middle_of_a_save_is_an_interruption_and_the_old_state_sta
     monkeypatch.undo()
     state = folder.load_state()
     assert state is not None and state["x"].tolist() == [1, 1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files cannot be limited there")
+def test_a_state_that_finds_no_room_is_an_error_in_words_and_leaves_the_one_before(tmp_path: Path) -> None:
+    import resource
+
+    folder = begun(tmp_path / "run")
+    folder.save_state({"x": torch.ones(2)})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))  # stands in for a full disk: the write is refused alike
+    try:
+        with pytest.raises(SeqaugError, match=r"state of the run cannot be written to .*run: .*goes on from it"):
+            folder.save_state({"x": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    state = folder.load_state()
+    assert state is not None and torch.equal(state["x"], torch.ones(2))
+    assert unfinished_files(folder.path) == []

@@ -108,7 +108,9 @@ def save(sequences: UserSequences, place: Path, facts: Mapping[str, Any]) -> Non
                 os.rename(place, Path(temporary) / "old")
             os.rename(fresh, place)
     except OSError as error:
-        raise DataError(f"{place} cannot be written: {error.strerror or error}.") from None
+        # numpy says of a full disk only how many numbers were written.
+        reason = error.strerror or f"a part of the numbers found no room ({error}); the disk may be full"
+        raise DataError(f"{place} cannot be written: {reason}.") from None
 
 
 def load(place: Path) -> UserSequences:

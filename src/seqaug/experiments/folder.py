@@ -21,13 +21,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeVar
 
 from ..errors import RecipeError, SeqaugError
 from .files import as_json, replacing, unfinished_files, write_json, write_text
 
 __all__ = ["Identity", "RunFolder", "locked", "read_json", "remove_results"]
 
+_Kind = TypeVar("_Kind", bound=BaseException)
 _LOCK = ".lock"
 _LOOK = 0.05
 """Seconds between two looks at a lock that is waited for."""
@@ -176,7 +177,10 @@ class RunFolder:
             file.write(as_json(event, indent=None) + "\n")
 
     def save_state(self, state: Mapping[str, Any]) -> None:
-        """Replace state.pt. Tensors, numbers, strings, lists and dicts only."""
+        """Replace state.pt. Tensors, numbers, strings, lists and dicts only.
+
+        Raises SeqaugError where it cannot be written, as on a full disk; the state before it is then still there.
+        """
         import torch
 
         with replacing(self.path / "state.pt") as file:
@@ -184,9 +188,16 @@ class RunFolder:
                 torch.save({"hash": self.identity.hash, **state}, file)
             except RuntimeError as error:
                 # Struck by Ctrl-C in the middle of a write, torch complains about the write: an interruption all the same.
-                if _came_of(error, KeyboardInterrupt):
+                if _cause(error, KeyboardInterrupt) is not None:
                     raise KeyboardInterrupt from error
-                raise
+                # Nor does it say more of a full disk than that a position was not expected.
+                refused = _cause(error, OSError)
+                if refused is None:
+                    raise
+                raise SeqaugError(
+                    f"the state of the run cannot be written to {self.path}: {refused.strerror or refused}. What was kept "
+                    "before it is still there: once there is room, the same command goes on from it."
+                ) from error
 
     def load_state(self) -> dict[str, Any] | None:
         """What `save_state` kept last, or None where there is nothing that can be used.
@@ -242,11 +253,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _came_of(error: BaseException | None, kind: type[BaseException]) -> bool:
-    """Whether an error was raised while one of `kind` was on its way."""
+def _cause(error: BaseException | None, kind: type[_Kind]) -> _Kind | None:
+    """The error of `kind` on whose way another one was raised, None where there is none."""
     while error is not None and not isinstance(error, kind):
         error = error.__cause__ or error.__context__
-    return error is not None
+    return error
 
 
 _ABSENT = object()
