@@ -180,33 +180,36 @@ class ItemScores:
         seen: the M histories. The target's score comes from the same product as all others.
         Raises Diverged where a score is NaN.
         """
+        # Of ones a sum in 32 bits is exact up to 2^24, and three times as fast as counting truth values.
+        exact = torch.float32 if self.num_items < 2**24 else torch.float64
         kept, removed = [], []
         for part, scores in self._chunks():
             if bool(torch.isnan(scores.amax(dim=1)).any()):
                 raise Diverged("a score is NaN: nothing can be ranked. The model has diverged; try a lower learning rate.")
             wanted = targets[part]
             target_score = scores.gather(1, wanted[:, None] - 1)
-            # In 32 bits: a sum of truth values in 64 would write the whole chunk down once more, eight bytes for each of them.
-            rank = (scores >= target_score).sum(dim=1, dtype=torch.int32).long()
+            gone = None if seen is None else self._gone(seen, part, scores, target_score, wanted)
+            rank = scores.ge_(target_score).sum(dim=1, dtype=exact).long()
             kept.append(rank)
-            if seen is not None:
-                removed.append(self._rank_without(seen, part, scores, target_score, wanted, rank))
+            if gone is not None:
+                fewer, unreachable = gone
+                removed.append(torch.where(unreachable, self.num_items + 1, rank - fewer))
         first = torch.cat(kept)
         return first, torch.cat(removed) if removed else first
 
-    def _rank_without(
-        self, seen: Histories, part: slice, scores: Tensor, target_score: Tensor, wanted: Tensor, rank: Tensor
-    ) -> Tensor:
-        """The ranks of a chunk after taking out the seen items that stand before the target."""
+    def _gone(
+        self, seen: Histories, part: slice, scores: Tensor, target_score: Tensor, wanted: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Of a chunk: how many seen items (m,) stand before each target, and whether the target (m,) is one of them."""
         items = seen.items[int(seen.offsets[part.start]) : int(seen.offsets[part.stop])]
         owner = torch.repeat_interleave(torch.arange(len(wanted), device=items.device), seen.lengths[part])
         # A history can hold an item twice; removing it removes one candidate.
         pairs = torch.unique(owner * (self.num_items + 1) + items)
         owner, items = pairs // (self.num_items + 1), pairs % (self.num_items + 1)
         before = (scores[owner, items - 1] >= target_score[owner, 0]).long()
-        fewer = torch.zeros_like(rank).index_add_(0, owner, before)
-        unreachable = torch.zeros_like(rank).index_add_(0, owner, (items == wanted[owner]).long()) > 0
-        return torch.where(unreachable, self.num_items + 1, rank - fewer)
+        fewer = torch.zeros_like(wanted).index_add_(0, owner, before)
+        unreachable = torch.zeros_like(wanted).index_add_(0, owner, (items == wanted[owner]).long()) > 0
+        return fewer, unreachable
 
     # ---- questions with gradient ----
 
