@@ -31,10 +31,11 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     threads = ["--threads", str(options.threads)] if options.threads else []
     steps = ["--steps", "3", "--others", "1"] if options.quick else []
     small = ["--recipes", "sasrec", "simdiffrec"] if options.quick else []
+    repeats = ["--repeats", "1" if options.quick else "3", "--and-bfloat16"]
     return {
         "recipes": ["recipes.py", "--data", options.data, "--json", *small, *quick, *threads],
         "others": ["others.py", "--data", options.data, "--json", *steps, *threads],
-        "epoch": ["epoch.py", "--data", options.data, "--repeats", "1", "--json", *threads],
+        "epoch": ["epoch.py", "--data", options.data, "--json", *repeats, *threads],
         "growth": ["growth.py", "--json", *quick, *threads],
         "plan": ["plan.py", "--json", *threads],
         "baseline": ["baseline.py", "record", "--file", str(options.baseline), *small, *quick],
