@@ -246,9 +246,9 @@ def whole(epoch: dict[str, Any]) -> str:
     return (
         "Whole epochs of two recipes in turns with each other and with the floor of sasrec: a check of what is reckoned above. "
         f"{facts(epoch)}\n{table(['', 'seconds', 'least to most'], rows)}\n"
-        "With `--precision bfloat16` the CPU makes the products with the catalogue, scores and probabilities in bfloat16; encoders, "
-        "the search for best items, weights and the ranking stay in 32 bits. Whether the results hold is another question: "
-        "[lab notes](lab-notes.md).\n"
+        "With `--precision bfloat16` the CPU makes the products with the catalogue, scores and probabilities in bfloat16; "
+        "encoders, the search for best items, weights and the ranking stay in 32 bits. Whether the results hold is another "
+        "question: [lab notes](lab-notes.md).\n"
     )
 
 
