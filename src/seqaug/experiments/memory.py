@@ -248,14 +248,15 @@ def _needed(
     try:
         for name, part in parts.items():
             part.requires_grad_(name in update.moves)
-        with _Alive() as alive:
+        alive = _Alive()
+        with alive:
             step = Step(assembly, samples, samples.take(rows), epoch=0, seed=("memory", stage.name, 0, 0), update=number)
             with torch.autocast(samples.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
                 values = [term.weight * term.objective(step) for term in update.terms if term.weight]
             total = sum(values, torch.zeros((), device=samples.device))
             if total.requires_grad:
                 total.backward()  # type: ignore[no-untyped-call]
-        gradients: int = sum(p.grad.numel() * p.grad.element_size() for p in model.parameters() if p.grad is not None)
+        gradients = sum(p.grad.numel() * p.grad.element_size() for p in model.parameters() if p.grad is not None)
     finally:
         for part in parts.values():
             part.requires_grad_(True)
@@ -270,7 +271,8 @@ def _ranking(assembly: Assembly, held_out: HeldOut, plan: Plan, seed: int) -> in
     sizes, needed = [], []
     for share in (4, 4, 8) if users >= 8 else (1, 1):
         part = first_users(held_out, users // share)
-        with _Alive() as alive:
+        alive = _Alive()
+        with alive:
             rank_held_out(assembly, part, seed=seed, device=assembly.model.items.weight.device)
         sizes.append((int(lengths[: users // share].sum()), users // share))
         needed.append(alive.most)
