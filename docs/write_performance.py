@@ -373,7 +373,7 @@ def foretold(plan: dict[str, Any]) -> str:
         f"in a process of its own. Ratios are foretold over measured, and 1/{plan['promised']:g} to {plan['promised']:g} is "
         f"promised. {verdict} {facts(plan)}\n{table(head, rows)}\n"
         "Memory is the most that the process had resident, Python and torch included. Foretold is what stays once a small "
-        "batch has gone forward and back, the bytes of the tensors alive in one of full size, and as much again for holes "
+        "batch has gone forward and back, the bytes of the tensors alive in one of full size, and half as much for holes "
         "in the heap. Where nothing is trained, seconds are of one ranking.\n"
     )
 

@@ -40,9 +40,10 @@ __all__ = ["Memory", "available_memory", "predicted_memory", "refuse_what_cannot
 COPIES = 5
 """Of every number that is trained: itself, its gradient, Adam's two moments, the best so far."""
 _FLOAT = 4
-_HOLES = 1.0
+_HOLES = 0.5
 """Bytes that lie free in the heap of the CPU for each byte that is alive at the worst moment: what came before was of other
-sizes. With KERNELS (training/memory.py) at 32 it was 0.3 to 1.1 in the recipes of the box."""
+sizes. With KERNELS (training/memory.py) at 32 it was 0.1 (simdiffrec, batches of 1,024) to 1 (cl4srec) where a batch takes
+100 MiB and more; where it takes less the base outweighs it."""
 _SAFE = 0.5
 """Below this share of what there is a rough upper bound will do, and nothing is measured."""
 _ROUGH = 400
