@@ -356,13 +356,30 @@ def curves(growth: dict[str, Any]) -> str:
 
 
 def foretold(plan: dict[str, Any]) -> str:
+    """Memory and seconds of a plan beside those of the run."""
     rows = [
-        [f"{row['recipe']} on {row['data']}", f"{row['memory_ratio']:.2f}", f"{row['seconds_ratio']:.2f}"]
+        [
+            f"{row['recipe']} on {row['data']}",
+            f"{row['foretold_bytes'] / 2**20:,.0f}",
+            f"{row['peak_bytes'] / 2**20:,.0f}",
+            f"{row['memory_ratio']:.2f}",
+            f"{row['foretold_seconds']:.2f}",
+            f"{row['seconds']:.2f}",
+            f"{row['seconds_ratio']:.2f}",
+        ]
         for row in plan["rows"]
     ]
+    head = ["", "MiB, foretold", "measured", "ratio", "seconds, foretold", "measured", "ratio"]
+    least, most = (pick(row[f"{of}_ratio"] for row in plan["rows"] for of in ("memory", "seconds")) for pick in (min, max))
+    missed = "; ".join(plan["outside"])
+    verdict = f"**Outside of it: {missed}.**" if missed else f"They lie from {least:.2f} to {most:.2f}."
     return (
-        "## What a plan foretells\n\n`seqaug run --dry-run` beside an epoch that was really run: foretold over measured, where "
-        f"1/1.5 to 1.5 is promised. {facts(plan)}\n{table(['', 'memory', 'seconds'], rows)}"
+        "## The plan, foretold and measured\n\n`seqaug run --dry-run` beside an epoch of every stage that was really run, each "
+        f"in a process of its own. Ratios are foretold over measured, and 1/{plan['promised']:g} to {plan['promised']:g} is "
+        f"promised. {verdict} {facts(plan)}\n{table(head, rows)}\n"
+        "Memory is the most that the process had resident, Python and torch included. Foretold is what stays once a small "
+        "batch has gone forward and back, the bytes of the tensors alive in one of full size, and half as much for holes "
+        "in the heap. Where nothing is trained, seconds are of one ranking.\n"
     )
 
 

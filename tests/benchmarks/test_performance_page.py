@@ -48,3 +48,16 @@ def test_a_part_that_was_not_recorded_is_left_out_and_a_busy_machine_is_said() -
     assert "## How cost grows" not in write.page({"recipes": records["recipes"]})
     quiet, busy = ({**records["recipes"], "load": load} for load in (0.1, 9.0))
     assert "busy" not in write.facts(quiet) and "**The machine was busy** (load 9.0" in write.facts(busy)
+
+
+def test_a_plan_is_shown_beside_what_was_measured_and_what_missed_is_named() -> None:
+    write = writer()
+    row = {"data": "toy", "recipe": "sasrec", "foretold_bytes": 300 * 2**20, "peak_bytes": 400 * 2**20, "memory_ratio": 0.75}
+    row |= {"foretold_seconds": 3.0, "seconds": 2.5, "seconds_ratio": 1.2}
+    plan = {**write.loaded()["recipes"], "promised": 1.5, "rows": [row], "outside": []}
+    page = write.page({"plan": plan})
+    assert "## The plan, foretold and measured" in page
+    assert "| sasrec on toy | 300 | 400 | 0.75 | 3.00 | 2.50 | 1.20 |" in page
+    assert "They lie from 0.75 to 1.20." in page and "**Outside" not in page
+    missed = write.page({"plan": {**plan, "outside": ["sasrec on toy: memory foretold over measured 0.50"]}})
+    assert "**Outside of it: sasrec on toy: memory foretold over measured 0.50.**" in missed
