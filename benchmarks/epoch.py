@@ -1,12 +1,13 @@
 """How long an epoch takes, as a multiple of what its arithmetic needs.
 
     python benchmarks/epoch.py --data beauty
+    python benchmarks/epoch.py --data beauty --and-bfloat16
     python benchmarks/epoch.py --data beauty --memory simdiffrec
 
 Everything is timed in one process, interleaved, because the machine drifts: the floor (the bare catalogue products of an epoch
 of sasrec in its real batch shapes: scores, gradient of the states, gradient of the items, into reused buffers) and one training
-epoch of each recipe. Ratios are of medians; the smallest and largest time stand beside them. `--memory` trains one epoch and
-validates once in a process of its own and prints its peak resident memory.
+epoch of each recipe, with `--and-bfloat16` another one of it in bfloat16. Ratios are of medians; the smallest and largest time
+stand beside them. `--memory` trains one epoch and validates once in a process of its own and prints its peak resident memory.
 """
 
 from __future__ import annotations
@@ -91,6 +92,10 @@ class Training:
         return time.perf_counter() - began
 
 
+def in_half(recipe: str) -> str:
+    return f"{recipe}, bfloat16"
+
+
 def patch(text: str) -> Patch:
     from seqaug.recipes.plan import parse_set
 
@@ -106,6 +111,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--and-bfloat16", action="store_true", help="each recipe in both precisions, in turns")
     parser.add_argument("-s", "--set", action="append", default=[], type=patch, dest="patches")
     parser.add_argument("--memory", metavar="RECIPE", help="one epoch and one validation of this recipe; prints peak memory")
     parser.add_argument("--json", action="store_true")
@@ -114,8 +120,8 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     split = leave_one_out(find(arguments.data).sequences)
 
-    def training(recipe: str) -> Training:
-        return Training(recipe, arguments.data, split, arguments.patches, arguments.device, arguments.precision)
+    def training(recipe: str, precision: str = arguments.precision) -> Training:
+        return Training(recipe, arguments.data, split, arguments.patches, arguments.device, precision)
 
     if arguments.memory:
         one = training(arguments.memory)
@@ -129,9 +135,13 @@ def main() -> None:
         return
 
     runs = {recipe: training(recipe) for recipe in arguments.recipes}
+    half = {recipe: training(recipe, "bfloat16") for recipe in arguments.recipes if arguments.and_bfloat16}
     floor_of = Samples(split, max_length=50, device=arguments.device)
     timed: dict[str, Callable[[], float]] = {"floor": lambda: products(floor_of, 256, 64)[0]}
-    timed |= {recipe: run.epoch for recipe, run in runs.items()}
+    for recipe, run in runs.items():
+        timed[recipe] = run.epoch
+        if recipe in half:
+            timed[in_half(recipe)] = half[recipe].epoch
     timed["validation"] = runs[arguments.recipes[0]].validation
     times: dict[str, list[float]] = {name: [] for name in timed}
     for repeat in range(arguments.repeats + 1):
@@ -150,6 +160,7 @@ def main() -> None:
         "seconds": {name: {"median": medians[name], "min": min(values), "max": max(values)} for name, values in times.items()},
         "times_the_floor": {name: medians[name] / medians["floor"] for name in runs},
         "times_the_first_recipe": {name: medians[name] / medians[arguments.recipes[0]] for name in runs},
+        "times_faster_in_bfloat16": {name: medians[name] / medians[in_half(name)] for name in half},
     }
     if arguments.json:
         print(json.dumps(found))
@@ -159,8 +170,8 @@ def main() -> None:
         f"{arguments.device}, {arguments.precision}"
     )
     for name, values in times.items():
-        ratio = f"{medians[name] / medians['floor']:6.2f} x floor" if name in runs else ""
-        print(f"  {name:<12} {medians[name]:8.2f} s  ({min(values):.2f} - {max(values):.2f})  {ratio}")
+        ratio = f"{medians[name] / medians['floor']:6.2f} x floor" if name not in ("floor", "validation") else ""
+        print(f"  {name:<22} {medians[name]:8.2f} s  ({min(values):.2f} - {max(values):.2f})  {ratio}")
 
 
 if __name__ == "__main__":

@@ -70,3 +70,16 @@ def test_a_grid_of_rows_and_items_says_what_is_left_of_a_matrix() -> None:
     assert "from 1,024 rows and 5,000 items to 4,096 rows and 45,000 items, 5 positions a row" in text
     assert "(3,516 MiB at the last corner)" in text
     assert "for each pair of rows" not in write.curves({**growth, "grids": []})
+
+
+def test_a_plan_is_shown_beside_what_was_measured_and_what_missed_is_named() -> None:
+    write = writer()
+    row = {"data": "toy", "recipe": "sasrec", "foretold_bytes": 300 * 2**20, "peak_bytes": 400 * 2**20, "memory_ratio": 0.75}
+    row |= {"foretold_seconds": 3.0, "seconds": 2.5, "seconds_ratio": 1.2}
+    plan = {**write.loaded()["recipes"], "promised": 1.5, "rows": [row], "outside": []}
+    page = write.page({"plan": plan})
+    assert "## The plan, foretold and measured" in page
+    assert "| sasrec on toy | 300 | 400 | 0.75 | 3.00 | 2.50 | 1.20 |" in page
+    assert "They lie from 0.75 to 1.20." in page and "**Outside" not in page
+    missed = write.page({"plan": {**plan, "outside": ["sasrec on toy: memory foretold over measured 0.50"]}})
+    assert "**Outside of it: sasrec on toy: memory foretold over measured 0.50.**" in missed

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 
 import pytest
 
-from seqaug.core.heap import Heap, give_back, resident
+from seqaug.core.heap import KERNELS, Heap, give_back, resident
 
 MEGABYTE = 2**20
 
@@ -61,3 +63,19 @@ def test_what_is_in_use_is_the_new_level_and_is_not_fought() -> None:
     level = heap._level
     assert level is not None and level > in_memory() - 8 * MEGABYTE
     assert len(kept) == 640
+
+
+def capacity(set_before: str | None) -> str:
+    """How many kernels oneDNN is told to keep in a new process that trains, where the user has or has not said it."""
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    environment = {key: value for key, value in os.environ.items() if key != name}
+    if set_before is not None:
+        environment[name] = set_before
+    program = f"import os, seqaug.experiments.run; print(os.environ[{name!r}])"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_few_kernels_are_kept_unless_the_user_says_how_many() -> None:
+    assert capacity(None) == str(KERNELS)
+    assert capacity("7") == "7"

@@ -224,3 +224,37 @@ def test_the_products_in_bfloat16_stay_near_float32() -> None:
     wanted = torch.autograd.grad(exact, [hidden, table.weight])
     for got, want in zip(torch.autograd.grad(half, [hidden, table.weight]), wanted, strict=True):
         assert torch.nn.functional.cosine_similarity(got.flatten(), want.flatten(), dim=0) > 0.99
+
+
+@pytest.mark.parametrize("num_items", [1_023, 1_500, 5_000, 20_011])
+@pytest.mark.parametrize("k", [1, 8, 26, 64])
+def test_the_best_of_a_long_row_are_those_of_topk(num_items: int, k: int) -> None:
+    scores = torch.randn(20, num_items)
+    wanted = torch.topk(scores, k, dim=1)
+    items, values = ItemScores.dense(scores).top(k)
+    assert torch.equal(values, wanted.values)
+    assert torch.equal(items, wanted.indices + 1)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_the_loss_of_a_target_too_unlikely_for_32_bits_is_exact(half: bool) -> None:
+    """exp(-400) is 0 in 32 bits, so that its logarithm has to come from somewhere else."""
+    table = ItemTable(30, 4, bias=True)
+    with torch.no_grad():
+        table.weight.zero_()
+        assert table.bias is not None
+        table.bias.zero_()[6] = -400
+    hidden = torch.zeros(3, 4, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+        loss = ItemScores(hidden, table).nll(torch.tensor([7, 1, 7]), torch.tensor([1.0, 0.0, 1.0]))
+    assert loss.item() == pytest.approx(2 * (400 + math.log(29)), rel=1e-6)
+
+
+def test_buffers_of_two_kinds_stand_side_by_side_and_one_catalogue_at_a_time() -> None:
+    device = torch.device("cpu")
+    single = items_module._buffer(device, 20, 50)
+    half = items_module._buffer(device, 20, 50, torch.bfloat16)
+    assert items_module._buffer(device, 10, 50).data_ptr() == single.data_ptr()
+    assert items_module._buffer(device, 10, 50, torch.bfloat16).data_ptr() == half.data_ptr()
+    assert items_module._buffer(device, 10, 60).shape == (10, 60)
+    assert sum(kept.device == device and kept.dtype == torch.float32 for kept in items_module._buffers.values()) == 1

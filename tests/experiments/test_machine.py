@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,23 @@ def test_an_estimate_counts_what_is_there_and_writes_nothing(small: Callable[...
     assert found.seconds_at_most == pytest.approx(3 * found.seconds_per_epoch)
     assert found.seconds_per_epoch > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_epoch_bears_its_share_of_the_validations_and_the_last_epoch_is_always_validated(
+    small: Callable[..., RunSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 7 epochs with a validation after every third one there are three: after the third, the sixth and the last."""
+
+    def seconds(every: int) -> float:
+        clock = iter(range(100_000))  # every look at it is a second later
+        with monkeypatch.context() as patched:
+            patched.setattr(time, "perf_counter", lambda: float(next(clock)))
+            values = {"training.epochs": 7, "training.validate_every": every}
+            return estimate(prepare(small("sasrec", values=values))).seconds_per_epoch
+
+    once, thrice, always = seconds(7), seconds(3), seconds(1)
+    assert once < thrice < always
+    assert always - once == pytest.approx(6 / 2 * (thrice - once))
 
 
 def test_the_peak_of_memory_does_not_fall() -> None:

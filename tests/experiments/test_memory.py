@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from seqaug.core.seeds import Generators
 from seqaug.data.split import leave_one_out
 from seqaug.data.synthetic import toy_world
 from seqaug.errors import RecipeError
@@ -61,27 +62,73 @@ def test_a_wider_encoder_keeps_more_of_a_batch(small: Small) -> None:
     assert wide.batch - narrow.batch >= 2 * (256 - 8) * 4 * narrow.positions
 
 
-def test_comparing_sequences_with_each_other_counts_by_the_square_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two small batches tell a term of the positions from one of the squared rows: here it is all squares."""
+def test_three_small_batches_tell_a_constant_the_positions_and_the_squared_rows_apart() -> None:
+    sizes = [(1100, 64), (570, 32), (260, 16)]
 
-    pairs = {8: 64 * 10, 16: 256 * 10}  # rows -> bytes, 10 b b
-    kept = iter(pairs.values())
+    def needed(once: int, per_position: int, per_pair: int) -> list[int]:
+        return [once + per_position * positions + per_pair * rows * rows for positions, rows in sizes]
 
-    class Rows:
-        num_rows = 64
-        row_lengths = torch.ones(64, dtype=torch.int64)
+    for parts in ((0, 0, 0), (5000, 0, 0), (0, 300, 0), (0, 0, 40), (5000, 300, 40)):
+        assert memory._growth(sizes, needed(*parts)) == pytest.approx(parts, abs=1e-6)
+    assert memory._growth(sizes[:2], needed(5000, 300, 0)[:2]) == pytest.approx((5000, 300, 0))
+    assert memory._growth(sizes[:1], [2200]) == (0, 2, 0)
 
-        def at_least(self, length: int) -> Rows:
-            return self
 
-    class Stage:
-        name, min_length, batch_size, updates = "main", 1, 64, (object(),)
+def test_no_part_of_what_is_told_apart_is_negative() -> None:
+    sizes = [(1100, 64), (570, 32), (260, 16)]
+    for needed in ([1000, 2000, 3000], [1000, 1000, 0], [3000, 1000, 900], [0, 0, 0]):
+        once, per_position, per_pair = memory._growth(sizes, needed)
+        assert min(once, per_position, per_pair) >= 0
+        assert once + per_position * 1100 + per_pair * 64 * 64 == pytest.approx(needed[0])
 
-    monkeypatch.setattr(memory, "_kept", lambda *arguments: next(kept))
-    found = memory._largest_batch(None, Rows(), Stage(), None, "float32", 0)  # type: ignore[arg-type]
-    assert (found.positions, found.rows) == (64, 64)
-    assert (found.per_position, found.per_pair) == (0, 10)
-    assert found.bytes == int(1.3 * 10 * 64 * 64)
+
+@pytest.mark.parametrize("recipe", ["sasrec", "mclrec", "cadirec"])
+def test_a_part_of_a_batch_foretells_the_whole(recipe: str) -> None:
+    """What the largest batch is said to need beside what it is found to need when it is taken as a whole."""
+    plan = make_plan(load_recipe(recipe), data=None)
+    split = leave_one_out(toy_world(num_users=80, num_items=60, max_length=50))
+    assembly, samples = assembly_of(plan, split, seed=0), samples_of(plan, split)
+    (stage,) = assembly.stages
+    told = memory._largest_batch(assembly, samples, stage, plan, "float32", 0)
+    rows = torch.split(torch.randperm(samples.num_rows, generator=Generators().get("data", 0, "main", 0)), told.rows)
+    largest = max(rows, key=lambda part: int(samples.row_lengths[part].sum()))
+    found = max(
+        memory._needed(assembly, samples, largest, stage, number, update, "float32")
+        for number, update in enumerate(stage.updates)
+        for _ in range(2)  # the first time makes scratch areas
+    )
+    assert 1 / 1.3 < told.bytes / found < 1.3
+
+
+def test_what_is_alive_is_counted_once_and_only_while_it_lives() -> None:
+    before = torch.ones(1000)
+    with memory._Alive() as alive:
+        before.view(10, 100).add_(1)
+        torch.mul(before, 2, out=before)
+        assert alive.most == 0
+        first = torch.ones(3000)
+        del first
+        second = torch.ones(2000)
+        third = second[:10].view(2, 5)
+        del second
+        assert alive._now == 8000
+        fourth = torch.ones(500)
+    assert (alive.most, alive._now) == (12_000, 10_000)
+    assert len(third) == 2 and len(fourth) == 500
+
+
+def test_sparse_tensors_can_be_made_while_it_is_counted() -> None:
+    with memory._Alive() as alive:
+        matrix = torch.eye(20).to_sparse()
+        assert float((matrix @ torch.ones(20, 1)).sum()) == 20
+    assert alive.most >= 20 * 20 * 4
+
+
+def test_what_stays_free_in_the_heap_refuses_nothing(small: Small) -> None:
+    found = predicted(prepare(small("sasrec")))
+    assert found.holes > 0
+    assert found.peak == found.base + found.needed + found.holes
+    assert found.needed == found.model + max(found.batch, found.ranking) + found.scores
 
 
 def test_counting_leaves_no_gradient_and_no_part_frozen(small: Small) -> None:

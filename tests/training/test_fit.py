@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqaug.core.assembly import Term, Update
 from seqaug.core.step import Step
@@ -209,6 +210,30 @@ def test_bfloat16_trains_near_float32() -> None:
 
     for half, exact in zip(losses("bfloat16"), losses("float32"), strict=True):
         assert half == pytest.approx(exact, rel=0.03)
+
+
+def test_on_the_cpu_encoders_stay_in_single_precision_and_products_with_the_catalogue_do_not() -> None:
+    split = toy_split()
+    seen: set[tuple[torch.dtype, bool]] = set()
+
+    class Products(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func._schema.name in ("aten::mm", "aten::addmm"):
+                catalogue = split.sequences.num_items in args[-1].shape or split.sequences.num_items in args[-2].shape
+                seen.add((args[-1].dtype, catalogue))
+            return func(*args, **(kwargs or {}))
+
+    run = Fit(
+        assembly(split, epochs=1),
+        samples(split),
+        seed=0,
+        options=Options(),
+        validate=lambda: {"ndcg@10": 0.0},
+        precision="bfloat16",
+    )
+    with Products():
+        trained(run)
+    assert seen == {(torch.float32, False), (torch.bfloat16, True)}
 
 
 @pytest.mark.cuda

@@ -243,7 +243,7 @@ def machine_options(*, seed: bool = True) -> Callable[[F], F]:
                 default="float32",
                 show_default=True,
                 envvar="SEQAUG_PRECISION",
-                help="Of the forward passes. [env: SEQAUG_PRECISION]",
+                help="Of the forward passes; on the CPU of the products with the catalogue. [env: SEQAUG_PRECISION]",
             ),
             in_section(
                 section,

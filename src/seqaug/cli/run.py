@@ -219,13 +219,17 @@ def _dry_run(output: Output, settings: RunSettings) -> None:
     shown = [path for path in origins if path.partition(".")[0] not in ("name", "paper", "handles")]
     output.table(["path", "value", "from"], [[path, _short(_at(values, path)), origins[path]] for path in shown])
     rows = [[f"parameters of {name}", counted(count)] for name, count in found.parameters.items()]
+    memory = found.memory
+    batch = [f"the largest batch, {counted(memory.positions)} positions", bytes_text(memory.batch)]
     rows += [
         ["parameters in all", counted(sum(found.parameters.values()))],
         ["weights", bytes_text(found.weights_bytes)],
-        ["weights, gradients, Adam, best copy", bytes_text(found.memory.model)],
-        [f"the largest batch, {counted(found.memory.positions)} positions", bytes_text(found.memory.batch)],
-        ["one chunk of catalogue scores, at most", bytes_text(found.memory.scores)],
-        ["memory at most, Python and data included", bytes_text(found.memory.peak)],
+        *([["memory: Python, torch and the data", bytes_text(memory.base)]] if memory.base else []),
+        ["weights, gradients, Adam, best copy", bytes_text(memory.model)],
+        batch if memory.batch >= memory.ranking else ["a block of users, ranked", bytes_text(memory.ranking)],
+        ["one chunk of catalogue scores, at most", bytes_text(memory.scores)],
+        *([["what lies free between these, about", bytes_text(memory.holes)]] if memory.holes else []),
+        ["memory at most, all of this, about", bytes_text(memory.peak)],
     ]
     if found.memory.available is not None:
         rows.append(["memory to be had on top of Python and data", bytes_text(found.memory.available)])

@@ -17,6 +17,7 @@ from ..data.layout import Layout
 from ..errors import RecipeError
 from .blocks import StepEmbedding
 from .items import ItemTable
+from .precision import parts_in_single
 from .protocols import Denoiser, NoiseSource, Schedule
 from .world import divided_rows, divided_sequences
 
@@ -127,7 +128,8 @@ class Diffusion(nn.Module):
             told = condition if condition is None else divided_rows(condition, layout.counts)
             return denoiser(vectors, step[sequences], told, share)
 
-        return divided_sequences(run, timed, layout, training=self.denoiser.training)
+        with parts_in_single(timed.device):
+            return divided_sequences(run, timed, layout, training=self.denoiser.training)
 
     def restore(self, noised: Tensor, step: Tensor, layout: Layout, condition: Tensor | None = None) -> Tensor:
         """(N, D) the denoiser's guess of z_0 from z_t in one pass; step (B,) in 1..T, condition (B, D) or None."""

@@ -34,16 +34,16 @@ KEPT_BEST = 8
 """How many best items are kept by any pass that looks for them: asking for the confidence first and for the first
 few ranks after it then costs one pass, not two."""
 
-_buffers: dict[tuple[torch.device, int], Tensor] = {}
+_buffers: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
 
-def _buffer(device: torch.device, rows: int, width: int) -> Tensor:
-    """A (rows, width) float32 scratch area, the same memory each time: a fresh one costs page faults at every step."""
-    key = (device, width)
-    kept = _buffers.get(key)
-    if kept is None or len(kept) < rows:
-        _buffers.clear()  # one catalogue at a time: an old width is not worth its memory
-        kept = _buffers[key] = torch.empty((rows, width), device=device)
+def _buffer(device: torch.device, rows: int, width: int, kind: torch.dtype = torch.float32) -> Tensor:
+    """A (rows, width) scratch area, the same memory each time: a fresh one costs page faults at every step."""
+    kept = _buffers.get((device, kind))
+    if (
+        kept is None or kept.shape[1] != width or len(kept) < rows
+    ):  # one catalogue at a time: an old width is not worth its memory
+        kept = _buffers[device, kind] = torch.empty((rows, width), device=device, dtype=kind)
     return kept[:rows]
 
 
@@ -180,33 +180,36 @@ class ItemScores:
         seen: the M histories. The target's score comes from the same product as all others.
         Raises Diverged where a score is NaN.
         """
+        # Of ones a sum in 32 bits is exact up to 2^24, and three times as fast as counting truth values.
+        exact = torch.float32 if self.num_items < 2**24 else torch.float64
         kept, removed = [], []
         for part, scores in self._chunks():
             if bool(torch.isnan(scores.amax(dim=1)).any()):
                 raise Diverged("a score is NaN: nothing can be ranked. The model has diverged; try a lower learning rate.")
             wanted = targets[part]
             target_score = scores.gather(1, wanted[:, None] - 1)
-            # In 32 bits: a sum of truth values in 64 would write the whole chunk down once more, eight bytes for each of them.
-            rank = (scores >= target_score).sum(dim=1, dtype=torch.int32).long()
+            gone = None if seen is None else self._gone(seen, part, scores, target_score, wanted)
+            rank = scores.ge_(target_score).sum(dim=1, dtype=exact).long()
             kept.append(rank)
-            if seen is not None:
-                removed.append(self._rank_without(seen, part, scores, target_score, wanted, rank))
+            if gone is not None:
+                fewer, unreachable = gone
+                removed.append(torch.where(unreachable, self.num_items + 1, rank - fewer))
         first = torch.cat(kept)
         return first, torch.cat(removed) if removed else first
 
-    def _rank_without(
-        self, seen: Histories, part: slice, scores: Tensor, target_score: Tensor, wanted: Tensor, rank: Tensor
-    ) -> Tensor:
-        """The ranks of a chunk after taking out the seen items that stand before the target."""
+    def _gone(
+        self, seen: Histories, part: slice, scores: Tensor, target_score: Tensor, wanted: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Of a chunk: how many seen items (m,) stand before each target, and whether the target (m,) is one of them."""
         items = seen.items[int(seen.offsets[part.start]) : int(seen.offsets[part.stop])]
         owner = torch.repeat_interleave(torch.arange(len(wanted), device=items.device), seen.lengths[part])
         # A history can hold an item twice; removing it removes one candidate.
         pairs = torch.unique(owner * (self.num_items + 1) + items)
         owner, items = pairs // (self.num_items + 1), pairs % (self.num_items + 1)
         before = (scores[owner, items - 1] >= target_score[owner, 0]).long()
-        fewer = torch.zeros_like(rank).index_add_(0, owner, before)
-        unreachable = torch.zeros_like(rank).index_add_(0, owner, (items == wanted[owner]).long()) > 0
-        return torch.where(unreachable, self.num_items + 1, rank - fewer)
+        fewer = torch.zeros_like(wanted).index_add_(0, owner, before)
+        unreachable = torch.zeros_like(wanted).index_add_(0, owner, (items == wanted[owner]).long()) > 0
+        return fewer, unreachable
 
     # ---- questions with gradient ----
 
@@ -294,7 +297,7 @@ class ItemScores:
             values[own], columns = _best(scores, k)
             ids[own] = columns + 1
             if totals:
-                sums[own] = _softmax_(scores, values[own][:, :1])[:, 0]
+                sums[own] = _softmax_(scores, values[own][:, :1], columns[:, :1])[:, 0]
         if world.size > 1:
             sizes = [end - begin for begin, end in pairwise(borders)]
             ids, values, sums = (world.joined(one, sizes) for one in (ids, values, sums))
@@ -303,37 +306,67 @@ class ItemScores:
             self._log_sum_exp = sums
 
 
-BLOCKS = 8
-"""Into so many blocks a row is cut to find its best: the best k lie in the k blocks with the highest maxima."""
+LONG = 64
+"""`torch.topk` is fast on rows that are so many times longer than what is wanted of them, and slow on shorter ones."""
 
 
 def _best(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k best of each row and their columns, best first: `torch.topk`, which is slow on long rows of the CPU.
 
-    Block j is the columns j, j + n, j + 2n, ..., so that maxima are taken of whole runs of memory; (V / BLOCKS) blocks.
+    A row is cut into blocks: the best k lie in the k blocks with the highest maxima. With n blocks, block j is the columns
+    j, j + n, j + 2n, ..., so that maxima are taken of whole runs of memory.
     """
     width = scores.shape[1]
-    blocks = width // BLOCKS
+    deep = min(width // (LONG * k), 16)
+    if deep < 3:
+        deep = 8  # topk is slow on the blocks' maxima too, and the fewer there are the better
+    blocks = width // deep
     if scores.device.type != "cpu" or width < 1024 or 4 * k > blocks:
         best = torch.topk(scores, k, dim=1)
         return best.values, best.indices
-    highest = scores[:, : blocks * BLOCKS].view(len(scores), BLOCKS, blocks).amax(1)
+    highest = scores[:, : blocks * deep].view(len(scores), deep, blocks).amax(1)
     chosen = torch.topk(highest, k, dim=1, sorted=False).indices
-    columns = (chosen[:, :, None] + blocks * torch.arange(BLOCKS)).flatten(1)
-    if blocks * BLOCKS < width:
-        rest = torch.arange(blocks * BLOCKS, width)
+    columns = (chosen[:, :, None] + blocks * torch.arange(deep)).flatten(1)
+    if blocks * deep < width:
+        rest = torch.arange(blocks * deep, width)
         columns = torch.cat([columns, rest.expand(len(scores), -1)], 1)
     best = torch.topk(scores.gather(1, columns), k, dim=1)
     return best.values, columns.gather(1, best.indices)
 
 
-def _softmax_(scores: Tensor, highest: Tensor) -> Tensor:
-    """Turn scores (m, V) into probabilities, in place and in one pass; highest (m, 1) -> log-sum-exp (m, 1).
+def _softmax_(scores: Tensor, highest: Tensor, columns: Tensor) -> Tensor:
+    """Turn scores (m, V) into probabilities, in place; highest (m, 1) and their columns (m, 1) -> log-sum-exp (m, 1).
 
     The probability of the highest is 1 / sum(exp(score - highest)), so that no second pass is needed for the sum.
     """
     torch.softmax(scores, 1, out=scores)
-    return highest - scores.amax(1, keepdim=True).log_()
+    return highest - scores.gather(1, columns).float().log_()
+
+
+UNLIKELY = 1e-30
+"""Below it 32 bits begin to lose the digits of a probability."""
+
+
+def _surprise_(scores: Tensor, wanted: Tensor, vectors: Tensor, catalogue: Tensor, bias: Tensor | None) -> Tensor:
+    """Turn scores (m, V) into probabilities, in place, -> (m,) the negative logarithm of those of `wanted`, in nats.
+
+    wanted: (m,) columns. vectors (m, D), catalogue (V, D) and bias (V,) or None are what the scores come from.
+    """
+    column = wanted[:, None]
+    if scores.device.type != "cpu":  # to look whether one is too unlikely would be to wait for the device
+        highest, best = scores.max(1, keepdim=True)
+        of_target = scores.gather(1, column).float()
+        return (_softmax_(scores, highest.float(), best) - of_target)[:, 0]
+    torch.softmax(scores, 1, out=scores)
+    likely = scores.gather(1, column)[:, 0].float()
+    found = -likely.log()
+    lost = (likely < UNLIKELY).nonzero()[:, 0]
+    if len(lost):
+        once_more = torch.mm(vectors[lost], catalogue.t())
+        if bias is not None:
+            once_more += bias
+        found[lost] = torch.logsumexp(once_more, 1) - once_more.gather(1, column[lost])[:, 0]
+    return found
 
 
 def _rows(width: int, device: torch.device) -> int:
@@ -344,7 +377,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     """Softmax cross-entropy whose gradient is made while a chunk of scores is still at hand.
 
     hidden (M, D), table (V + 2, D) of which rows 1..V are scored, bias (V,) or None, targets (M,) in 0..V - 1, weights (M,).
-    `half`: products in bfloat16. The gradient has the shape of the table, so that nobody has to put a part into a whole.
+    `half`: products, scores and probabilities in bfloat16. The gradient has the shape of the table, so that nobody has to put a
+    part into a whole.
     """
 
     @staticmethod
@@ -359,7 +393,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         borders = world.rows(size)
         first, last = borders[world.rank], borders[world.rank + 1]
         rows = _rows(width, hidden.device)
-        buffer = _buffer(hidden.device, min(rows, max(size, 1)), width)
+        right = catalogue.to(torch.bfloat16) if half else catalogue
+        buffer = _buffer(hidden.device, min(rows, max(size, 1)), width, right.dtype)
         to_hidden = torch.empty_like(hidden) if wants_hidden else None
         to_table = torch.empty_like(table) if wants_items else None
         to_items = None
@@ -367,37 +402,33 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             to_table[0], to_table[-1] = 0, 0
             to_items = to_table[1:-1]
         to_bias = torch.zeros(width, device=hidden.device) if wants_bias else None
-        right = catalogue.to(torch.bfloat16) if half else catalogue
         loss = hidden.new_zeros(())
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(first, last, rows):
                 part = slice(start, min(start + rows, last))
                 vectors, wanted, weight = hidden[part], targets[part], weights[part]
-                scores = buffer[: part.stop - part.start]
-                if half:
-                    scores.copy_(torch.mm(vectors.to(torch.bfloat16), right.t()))
-                else:
-                    torch.mm(vectors, right.t(), out=scores)
+                scores = torch.mm(vectors.to(right.dtype), right.t(), out=buffer[: part.stop - part.start])
                 if bias is not None:
                     scores += bias
-                of_target = scores.gather(1, wanted[:, None])
-                loss += ((_softmax_(scores, scores.amax(1, keepdim=True)) - of_target)[:, 0] * weight).sum()
+                loss += (_surprise_(scores, wanted, vectors, catalogue, bias) * weight).sum()
                 if not wants_any:
                     continue
                 share = weight[:, None]
-                shares = scores.to(torch.bfloat16) if half else scores
                 if to_hidden is not None:
-                    product = torch.mm(shares, right).float()
+                    product = torch.mm(scores, right).float()
                     to_hidden[part] = (product - catalogue[wanted]) * share
                 if to_items is not None:
                     scaled = vectors * share
                     if half:
-                        product = torch.mm(shares.t(), scaled.to(torch.bfloat16))
+                        product = torch.mm(scores.t(), scaled.to(torch.bfloat16))
                         to_items.copy_(product) if start == first else to_items.add_(product)
                     else:
-                        to_items.addmm_(shares.t(), scaled, beta=0 if start == first else 1)
+                        to_items.addmm_(scores.t(), scaled, beta=0 if start == first else 1)
                 if to_bias is not None:
-                    to_bias.addmv_(scores.t(), weight)
+                    if half:
+                        to_bias.add_(torch.mv(scores.t(), weight.to(torch.bfloat16)))
+                    else:
+                        to_bias.addmv_(scores.t(), weight)
         if to_items is not None and first == last:
             to_items.zero_()
         if world.size > 1:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..data.layout import Layout
 from .diffusion import Diffusion
 from .items import ItemScores, ItemTable
+from .precision import parts_in_single
 from .world import divided_sequences
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class Recommender(nn.Module):
             found: Tensor = part(vectors, share)
             return found
 
-        return divided_sequences(run, embedded, layout, training=part.training)
+        with parts_in_single(embedded.device):
+            return divided_sequences(run, embedded, layout, training=part.training)
 
     def latest(self, embedded: Tensor, layout: Layout, encoder: str = "main") -> Tensor:
         """(N, D) -> (B, D), the states of one encoder at the latest positions, without the others where it can do so."""
@@ -76,7 +78,8 @@ class Recommender(nn.Module):
             found: Tensor = part.latest(vectors, share) if hasattr(part, "latest") else part(vectors, share)[share.last()]
             return found
 
-        return divided_sequences(run, embedded, layout, training=part.training, latest=True)
+        with parts_in_single(embedded.device):
+            return divided_sequences(run, embedded, layout, training=part.training, latest=True)
 
     def run_in_shares(self) -> list[nn.Parameter]:
         """The parameters of what processes divide between them: each has the gradient of its share only."""

@@ -123,12 +123,13 @@ def _timed(prepared: Prepared, assembly: Assembly, samples: Samples, stage: Stag
     # The first batch warms up; where there was no other it has to do.
     first = 1 if len(seconds) > 1 else 0
     per_position = sum(seconds[first:]) / max(sum(positions[first : len(seconds)]), 1)
+    # The last epoch is validated too, whatever its number.
+    validations = 0 if stage.monitor == "loss" else -(-stage.epochs // (stage.validate_every or options.validate_every))
     return StageEstimate(
         name=stage.name,
         epochs=stage.epochs,
         rows=fit.samples.num_rows,
         batches_per_epoch=len(rows),
         batches_timed=len(seconds) - first,
-        seconds_per_epoch=per_position * sum(positions)
-        + (0.0 if stage.monitor == "loss" else validation / (stage.validate_every or options.validate_every)),
+        seconds_per_epoch=per_position * sum(positions) + validation * validations / stage.epochs,
     )

@@ -1,29 +1,38 @@
 """How much memory a run will take, told before it takes it, and whether there is so much.
 
-What a batch needs is not guessed from the names of the plugins: a few of its rows go forward once, and what autograd keeps of
-them for the backward pass is counted. That grows with the positions, and, where sequences are compared with each other, with
-the square of the rows; two small batches tell the two apart.
+What a batch needs is not guessed from the names of the plugins: a few of its rows go forward and back, and the bytes of every
+tensor that is alive meanwhile are counted. Those grow with the positions, and, where sequences are compared with each other,
+with the square of the rows; three small batches tell the two and a constant apart. A part of a block of users is ranked in the
+same way.
 """
 
 from __future__ import annotations
 
 import sys
+import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from ..core.assembly import Assembly, Stage, Update
+from ..core.heap import give_back
 from ..core.items import CHUNK_BYTES, LEAST_ROWS
 from ..core.seeds import Generators
 from ..core.step import Step
 from ..data.samples import Samples
-from ..data.split import Split
+from ..data.split import HeldOut, Split
 from ..errors import RecipeError
-from ..evaluation.ranking import BLOCK
+from ..evaluation.ranking import BLOCK, rank_held_out
 from ..recipes.assemble import assembly_of
 from ..recipes.plan import Plan
+from .environment import memory_now
+from .rehearse import first_users
 from .settings import Precision
 
 __all__ = ["Memory", "available_memory", "predicted_memory", "refuse_what_cannot_fit"]
@@ -31,8 +40,10 @@ __all__ = ["Memory", "available_memory", "predicted_memory", "refuse_what_cannot
 COPIES = 5
 """Of every number that is trained: itself, its gradient, Adam's two moments, the best so far."""
 _FLOAT = 4
-_IN_FLIGHT = 1.3
-"""While the backward pass runs, gradients of what is kept come on top of it."""
+_HOLES = 0.5
+"""Bytes that lie free in the heap of the CPU for each byte that is alive at the worst moment: what came before was of other
+sizes. With KERNELS (core/heap.py) at 32 it was 0.1 (simdiffrec, batches of 1,024) to 1 (cl4srec) where a batch takes
+100 MiB and more; where it takes less the base outweighs it."""
 _SAFE = 0.5
 """Below this share of what there is a rough upper bound will do, and nothing is measured."""
 _ROUGH = 400
@@ -45,10 +56,11 @@ need, 10 (dreamrec) to 246 (ecl_sr) and 0 to 111 (mclrec) on MovieTweetings. A t
 class Memory:
     """Bytes on the device that trains.
 
-    base: what the process has already (Python, torch, the data); 0 on a GPU. model: weights, gradients, Adam's moments, the
-    best copy. batch: the largest batch on its way forward and back, of `positions` positions in `rows` rows. ranking: a block
-    of users being scored. scores: one chunk of catalogue scores. available: what could still be had, None where the system
-    does not say.
+    base: what the process has without a model (Python, the data, all of torch that training loads); 0 on a GPU. model: weights,
+    gradients, Adam's moments, the best copy. batch: the largest batch on its way forward and back, of `positions` positions in
+    `rows` rows. ranking: a block of users being scored. scores: one chunk of catalogue scores. holes: what the C library keeps
+    of the batches before; 0 on a GPU, whose allocator gives it back rather than fail. available: what could still be had, None
+    where the system does not say.
     """
 
     base: int
@@ -56,18 +68,20 @@ class Memory:
     batch: int
     ranking: int
     scores: int
+    holes: int
     positions: int
     rows: int
     available: int | None
 
     @property
     def needed(self) -> int:
-        """On top of the base."""
+        """On top of the base, whatever happens."""
         return self.model + max(self.batch, self.ranking) + self.scores
 
     @property
     def peak(self) -> int:
-        return self.base + self.needed
+        """What a run is seen to take at most, by those who look from outside."""
+        return self.base + self.needed + self.holes
 
 
 def predicted_memory(
@@ -75,20 +89,28 @@ def predicted_memory(
 ) -> Memory:
     """What training `assembly` on `samples` will take at most, over its stages. Trains nothing; leaves no gradient.
 
-    base: bytes that the process had before the model was made.
+    base: bytes that the process had before the model was made. It counts for no less than what is found once a small batch has
+    gone forward and back: the first one makes torch load a good deal (60 MiB of modules for its optimisers alone).
     """
     device = samples.device
     trained = sum(parameter.numel() for parameter in assembly.model.parameters())
     batches = [_largest_batch(assembly, samples, stage, plan, precision, seed) for stage in assembly.stages]
-    heaviest = max(batches, key=lambda one: one.bytes, default=_Batch(0, 0, _FLOAT * plan.items.dim * 16, 0.0))
-    users = min(BLOCK, len(split.test.users))
-    scored = int(split.test.inputs.lengths[:users].clamp(max=plan.data.max_length).sum())
+    heaviest = max(batches, key=lambda one: one.bytes, default=_Batch(0, 0, 0.0, 0.0, 0.0))
+    ranking = _ranking(assembly, split.test, plan, seed)
+    if assembly.stages:
+        torch.optim.Adam([nn.Parameter(torch.zeros(1))])
+    scores = _chunk(device, samples.num_items)
+    alive = max(heaviest.bytes, ranking)
+    if device.type == "cpu":
+        give_back()  # what is left is in use: the model is, and the scratch area of the scores
+        base = max(base, memory_now(device) - _FLOAT * trained - scores)
     return Memory(
         base=base,
         model=COPIES * _FLOAT * trained,
         batch=heaviest.bytes,
-        ranking=int(heaviest.per_position * scored / 2),  # nothing is kept for a backward pass
-        scores=_chunk(device, samples.num_items),
+        ranking=ranking,
+        scores=scores,
+        holes=int(_HOLES * alive) if device.type == "cpu" else 0,
         positions=heaviest.positions,
         rows=heaviest.rows,
         available=available_memory(device),
@@ -156,20 +178,21 @@ def _fitting(assembly: Assembly, samples: Samples, plan: Plan, precision: Precis
     return low
 
 
-# ---- what a batch keeps ----
+# ---- what a batch and a block of users need ----
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """The largest batch of a stage, and what a batch costs: bytes for each position, and for each pair of rows."""
+    """The largest batch of a stage, and what a batch costs: bytes once, for each position, and for each pair of rows."""
 
     positions: int
     rows: int
+    once: float
     per_position: float
     per_pair: float
 
     def bytes_of(self, positions: int, rows: int) -> int:
-        return int(_IN_FLIGHT * (self.per_position * positions + self.per_pair * rows * rows))
+        return int(self.once + self.per_position * positions + self.per_pair * rows * rows)
 
     @property
     def bytes(self) -> int:
@@ -177,52 +200,127 @@ class _Batch:
 
 
 def _largest_batch(assembly: Assembly, samples: Samples, stage: Stage, plan: Plan, precision: Precision, seed: int) -> _Batch:
-    """Of a stage's first epoch."""
+    """Of a stage's first epoch. At most half of it is tried, so that one far too large is refused and not run into."""
     own = samples.at_least(stage.min_length)
     size = min(stage.batch_size or plan.training.batch_size, own.num_rows)
     order = torch.randperm(own.num_rows, generator=Generators().get("data", seed, stage.name, 0))
     rows = max(torch.split(order, size), key=lambda part: int(own.row_lengths[part].sum()))
     positions = int(own.row_lengths[rows].sum())
     by_length = rows[own.row_lengths[rows].argsort()]
-    measured = []
-    for share in (8, 4) if len(rows) >= 64 else (1,):
-        part = by_length[share // 2 :: share]  # the lengths are spread as in the whole batch
-        kept = max(_kept(assembly, own, part, stage, number, update, precision) for number, update in enumerate(stage.updates))
-        measured.append((int(own.row_lengths[part].sum()), len(part), kept))
-    n2, b2, s2 = measured[-1]
+    shares = (4, 8, 16) if len(rows) >= 64 else (2, 4) if len(rows) >= 8 else (1,)
+    parts = [by_length[share // 2 :: share] for share in shares]  # the lengths are spread as in the whole batch
+    sizes = [(int(own.row_lengths[part].sum()), len(part)) for part in parts]
+    costs = [_Batch(positions, len(rows), 0.0, 0.0, 0.0)]
+    for number, update in enumerate(stage.updates):
+        # The first time a scratch area is made that stays.
+        _needed(assembly, own, parts[0], stage, number, update, precision)
+        needed = [_needed(assembly, own, part, stage, number, update, precision) for part in parts]
+        costs.append(_Batch(positions, len(rows), *_growth(sizes, needed)))
+    return max(costs, key=lambda one: one.bytes)
+
+
+def _growth(sizes: Sequence[tuple[int, int]], needed: Sequence[int]) -> tuple[float, float, float]:
+    """Bytes once, a position and a pair of rows, from batches of (positions, rows), the largest first; none below 0.
+
+    With three batches all of them are told apart, with two only the first and the second. One is all positions.
+    """
+    amounts = [float(one) for one in needed]
+    if len(sizes) == 1:
+        return 0.0, amounts[0] / max(sizes[0][0], 1), 0.0
     per_pair = 0.0
-    if len(measured) == 2:
-        n1, b1, s1 = measured[0]
-        per_pair = max((s2 * n1 - s1 * n2) / max(b2 * b2 * n1 - b1 * b1 * n2, 1), 0.0)
-    return _Batch(positions, len(rows), max(s2 - per_pair * b2 * b2, 0.0) / n2, per_pair)
+    if len(sizes) == 3:
+        (n1, b1), (n2, b2), (n3, b3) = sizes
+        first, second = n1 - n2, n2 - n3
+        curved = (b1 * b1 - b2 * b2) * second - (b2 * b2 - b3 * b3) * first
+        bent = (amounts[0] - amounts[1]) * second - (amounts[1] - amounts[2]) * first
+        per_pair = min(max(bent / curved, 0.0), amounts[0] / (b1 * b1)) if curved > 0 else 0.0
+    (n1, b1), (n2, b2) = sizes[:2]
+    rest, before = amounts[0] - per_pair * b1 * b1, amounts[1] - per_pair * b2 * b2
+    per_position = min(max(rest - before, 0.0) / max(n1 - n2, 1), max(rest, 0.0) / max(n1, 1))
+    return max(rest - per_position * n1, 0.0), per_position, per_pair
 
 
-def _kept(
+def _needed(
     assembly: Assembly, samples: Samples, rows: Tensor, stage: Stage, number: int, update: Update, precision: Precision
 ) -> int:
-    """Bytes that autograd keeps of one update of a batch of these rows, parameters not counted."""
+    """The most bytes that are alive at once in one update of these rows, without the parameters and their gradients."""
     model = assembly.model.train()
     parts = model.parts()
-    kept: dict[int, int] = {parameter.untyped_storage().data_ptr(): 0 for parameter in model.parameters()}
-
-    def count(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept.setdefault(storage.data_ptr(), storage.nbytes())
-        return tensor
-
     try:
         for name, part in parts.items():
             part.requires_grad_(name in update.moves)
-        step = Step(assembly, samples, samples.take(rows), epoch=0, seed=("memory", stage.name, 0, 0), update=number)
-        hooks = torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor)
-        with hooks, torch.autocast(samples.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            # Held until all of them are there, as in a real step: a freed one would give its place to the next.
-            values = [term.weight * term.objective(step) for term in update.terms if term.weight]
-        del values
+        alive = _Alive()
+        with alive:
+            step = Step(assembly, samples, samples.take(rows), epoch=0, seed=("memory", stage.name, 0, 0), update=number)
+            with torch.autocast(samples.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+                values = [term.weight * term.objective(step) for term in update.terms if term.weight]
+            total = sum(values, torch.zeros((), device=samples.device))
+            if total.requires_grad:
+                total.backward()  # type: ignore[no-untyped-call]
+        gradients = sum(p.grad.numel() * p.grad.element_size() for p in model.parameters() if p.grad is not None)
     finally:
         for part in parts.values():
             part.requires_grad_(True)
-    return sum(kept.values())
+            part.zero_grad(set_to_none=True)
+    return max(alive.most - gradients, 0)
+
+
+def _ranking(assembly: Assembly, held_out: HeldOut, plan: Plan, seed: int) -> int:
+    """Bytes that are alive at once while a block of users is ranked, from a quarter and an eighth of the first block."""
+    users = min(BLOCK, len(held_out.users))
+    lengths = held_out.inputs.lengths.clamp(max=plan.data.max_length)
+    sizes, needed = [], []
+    for share in (4, 4, 8) if users >= 8 else (1, 1):
+        part = first_users(held_out, users // share)
+        alive = _Alive()
+        with alive:
+            rank_held_out(assembly, part, seed=seed, device=assembly.model.items.weight.device)
+        sizes.append((int(lengths[: users // share].sum()), users // share))
+        needed.append(alive.most)
+    # Again the first time makes a scratch area that stays.
+    once, per_position, _ = _growth(sizes[1:], needed[1:])
+    return int(once + per_position * int(lengths[:users].sum()))
+
+
+class _Alive(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Inside, the bytes of all tensors that are made are counted while they live. most: of all moments.
+
+    What existed before does not count, nor do views of anything. Every storage is counted once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.most = 0
+        self._now = 0
+        self._watched: dict[int, weakref.ref[Any]] = {}
+
+    def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = call(*args, **(kwargs or {}))
+        for one in tree_leaves(made):
+            if _dense(one):
+                self._see(one, (args, kwargs))
+        return made
+
+    def _see(self, made: Tensor, given: Any) -> None:
+        storage = made.untyped_storage()
+        place, size = storage._cdata, storage.nbytes()
+        if place in self._watched or not size:
+            return
+        # What an operation gives back of what it was given (a view, an `out`) was there before, or is watched.
+        if any(one.untyped_storage()._cdata == place for one in tree_leaves(given) if _dense(one)):
+            return
+        self._watched[place] = weakref.ref(storage, lambda _: self._gone(place, size))
+        self._now += size
+        self.most = max(self.most, self._now)
+
+    def _gone(self, place: int, size: int) -> None:
+        del self._watched[place]
+        self._now -= size
+
+
+def _dense(value: Any) -> bool:
+    """Whether it is a tensor with a storage of its own kind; the parts of a sparse one are seen by themselves."""
+    return isinstance(value, Tensor) and value.layout is torch.strided
 
 
 def _positions(lengths: Tensor, batch_size: int) -> int:

@@ -79,10 +79,9 @@ class Fit:
 
     Stages are walked in order, each from the best weights of the one before it.
     validate: gives the metrics of the current weights on the validation part; this module does not reach for it itself.
-    seed: every draw is a function of it. precision: "bfloat16" runs the forward passes under autocast, parameters and
-    optimiser stay
-    float32. resume: what `state` returned after some epoch of an equal run. world: the processes that train this assembly
-    together, each with a `Fit` of its own.
+    seed: every draw is a function of it. precision: "bfloat16" runs the forward passes under autocast (on the CPU encoders and
+    denoisers excepted, see `core.precision`), parameters and optimiser stay float32. resume: what `state` returned after some
+    epoch of an equal run. world: the processes that train this assembly together, each with a `Fit` of its own.
     The model holds the best weights of the last stage once `reports` is exhausted. Raises Diverged where a loss is not finite.
     """
 
