@@ -278,8 +278,8 @@ def command(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
         found |= {count: said["statistics"][count] for count in ("users", "items", "actions")}
     if name == "run --dry-run":
         memory = said["estimate"]["memory"]
-        needed = memory["model"] + max(memory["batch"], memory["ranking"]) + memory["scores"]
-        found |= {"foretold_bytes": memory["base"] + needed, "foretold_seconds": said["estimate"]["seconds_at_most"]}
+        most = memory["base"] + memory["model"] + max(memory["batch"], memory["ranking"]) + memory["scores"] + memory["holes"]
+        found |= {"foretold_bytes": most, "foretold_seconds": said["estimate"]["seconds_at_most"]}
     if name == "run":
         event = json.loads(Path("run", "events.jsonl").read_text(encoding="utf-8"))
         found |= {"upto": upto, "train_seconds": event["seconds"]["train"], "valid_seconds": event["seconds"]["valid"]}
