@@ -44,6 +44,8 @@ _HOLES = 0.5
 """Bytes that lie free in the heap of the CPU for each byte that is alive at the worst moment: what came before was of other
 sizes. With KERNELS (core/heap.py) at 32 it was 0.1 (simdiffrec, batches of 1,024) to 1 (cl4srec) where a batch takes
 100 MiB and more; where it takes less the base outweighs it."""
+_TRIED = 0.2
+"""A part of a batch that is tried takes at most so much of what there is, by the rough bound."""
 _SAFE = 0.5
 """Below this share of what there is a rough upper bound will do, and nothing is measured."""
 _ROUGH = 400
@@ -137,11 +139,7 @@ def refuse_what_cannot_fit(plan: Plan, split: Split, samples: Samples, *, precis
             ]
         )
     sizes = [stage.options.batch_size or plan.training.batch_size for stage in plan.stages]
-    rough = table + max(
-        _positions(samples.row_lengths, size) * plan.items.dim * _ROUGH * _FLOAT
-        + _ROUGH_PAIRS * _FLOAT * min(size, samples.num_rows) ** 2
-        for size in sizes
-    )
+    rough = table + max(_rough(plan, _positions(samples.row_lengths, size), min(size, samples.num_rows)) for size in sizes)
     if rough + _chunk(device, samples.num_items) < _SAFE * available:
         return
     assembly = assembly_of(plan, split, seed=seed, device=device)
@@ -162,6 +160,11 @@ def refuse_what_cannot_fit(plan: Plan, split: Split, samples: Samples, *, precis
             )
         ]
     )
+
+
+def _rough(plan: Plan, positions: int, rows: int) -> int:
+    """Bytes that a batch surely does not exceed."""
+    return _FLOAT * (positions * plan.items.dim * _ROUGH + rows * rows * _ROUGH_PAIRS)
 
 
 def _fitting(assembly: Assembly, samples: Samples, plan: Plan, precision: Precision, seed: int, room: float) -> int:
@@ -200,7 +203,7 @@ class _Batch:
 
 
 def _largest_batch(assembly: Assembly, samples: Samples, stage: Stage, plan: Plan, precision: Precision, seed: int) -> _Batch:
-    """Of a stage's first epoch. At most half of it is tried, so that one far too large is refused and not run into."""
+    """Of a stage's first epoch. Only a part of it is tried, so that one far too large is refused and not run into."""
     own = samples.at_least(stage.min_length)
     size = min(stage.batch_size or plan.training.batch_size, own.num_rows)
     order = torch.randperm(own.num_rows, generator=Generators().get("data", seed, stage.name, 0))
@@ -208,6 +211,11 @@ def _largest_batch(assembly: Assembly, samples: Samples, stage: Stage, plan: Pla
     positions = int(own.row_lengths[rows].sum())
     by_length = rows[own.row_lengths[rows].argsort()]
     shares = (4, 8, 16) if len(rows) >= 64 else (2, 4) if len(rows) >= 8 else (1,)
+    available = available_memory(samples.device)
+    while available is not None and _rough(plan, positions // shares[0], len(rows) // shares[0]) > _TRIED * available:
+        if len(rows) < 16 * shares[-1]:
+            break
+        shares = tuple(2 * share for share in shares)
     parts = [by_length[share // 2 :: share] for share in shares]  # the lengths are spread as in the whole batch
     sizes = [(int(own.row_lengths[part].sum()), len(part)) for part in parts]
     costs = [_Batch(positions, len(rows), 0.0, 0.0, 0.0)]
@@ -233,7 +241,9 @@ def _growth(sizes: Sequence[tuple[int, int]], needed: Sequence[int]) -> tuple[fl
         first, second = n1 - n2, n2 - n3
         curved = (b1 * b1 - b2 * b2) * second - (b2 * b2 - b3 * b3) * first
         bent = (amounts[0] - amounts[1]) * second - (amounts[1] - amounts[2]) * first
-        per_pair = min(max(bent / curved, 0.0), amounts[0] / (b1 * b1)) if curved > 0 else 0.0
+        # Small batches tell it badly: the bound keeps what is left of chance from growing with the square.
+        most = min(amounts[0] / (b1 * b1), _FLOAT * _ROUGH_PAIRS)
+        per_pair = min(max(bent / curved, 0.0), most) if curved > 0 else 0.0
     (n1, b1), (n2, b2) = sizes[:2]
     rest, before = amounts[0] - per_pair * b1 * b1, amounts[1] - per_pair * b2 * b2
     per_position = min(max(rest - before, 0.0) / max(n1 - n2, 1), max(rest, 0.0) / max(n1, 1))
