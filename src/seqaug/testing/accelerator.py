@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from unittest import mock
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
@@ -179,11 +181,55 @@ class _Accelerator(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._record.waits[what, _place()] += 1
 
 
+class _AsOne(torch.autograd.Function):
+    """A call that a GPU has one kernel for, and one for its gradient, however many operations it is here."""
+
+    @staticmethod
+    def forward(ctx: Any, record: Record, call: Callable[..., Tensor], name: str, *tensors: Tensor) -> Tensor:
+        ctx.record, ctx.name = record, name
+        inside = [one.detach().requires_grad_(one.requires_grad) for one in tensors]
+        with torch.enable_grad(), _counted_as(record, name):
+            made = call(*inside)
+        ctx.inside = (inside, made)
+        return made.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        inside, made = ctx.inside
+        asked = [one for one in inside if one.requires_grad]
+        with _counted_as(ctx.record, f"{ctx.name}_backward"):
+            found = iter(torch.autograd.grad(made, asked, gradients))
+        return (None, None, None, *(next(found) if one.requires_grad else None for one in inside))
+
+
+@contextmanager
+def _counted_as(record: Record, name: str) -> Iterator[None]:
+    before = record.operations.copy()
+    try:
+        yield
+    finally:
+        record.operations.clear()
+        record.operations.update(before)
+        record.operations[name] += 1
+
+
 class _Python(TorchFunctionMode):
-    """Numbers of Python that become tensors of the accelerator: copied there, and waited for."""
+    """What never comes to `_Accelerator` as what it is.
+
+    Numbers of Python that become tensors there, which are copied and waited for; and what a GPU has kernels of its own for.
+    """
+
+    def __init__(self, record: Record) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._record = record
 
     def __torch_function__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
+        if call is functional.dropout and isinstance(args[0], _There):
+            return torch.native_dropout(args[0], args[1] if len(args) > 1 else kwargs.get("p", 0.5), True)[0]
+        if call is functional.scaled_dot_product_attention and isinstance(args[0], _There):
+            whole = partial(call, **kwargs)
+            return _AsOne.apply(self._record, whole, "scaled_dot_product_attention", *args)  # type: ignore[no-untyped-call]
         if call in (torch.tensor, torch.as_tensor) and kwargs.get("device") is not None:
             device = torch.device(kwargs.pop("device"))
             return call(*args, **kwargs).to(device)
@@ -246,6 +292,6 @@ def accelerator() -> Iterator[Record]:
     with ExitStack() as stack:
         for owner, name, instead in told:
             stack.enter_context(mock.patch.object(owner, name, instead))
-        stack.enter_context(_Python())  # type: ignore[no-untyped-call]
+        stack.enter_context(_Python(record))
         stack.enter_context(_Accelerator(record))
         yield record
