@@ -138,7 +138,7 @@ class _Attention(nn.Module):
         for group, found in layout.grouped(projected):
             b, length = group.index.shape
             cells = found.view(b, length, 3, self.heads, width).permute(2, 0, 3, 1, 4)  # (3, b, H, l, d)
-            query, key, value = cells[0], cells[1], cells[2]
+            query, key, value = cells.unbind()
             if causal and hidden.device.type != "cpu":
                 # torch's own kernels know what causal is; a mask would have to be made and read.
                 mixed = self._attended(query, key, value, None, causal=True)
@@ -160,9 +160,9 @@ class _Attention(nn.Module):
             b, length = group.index.shape
             asked = query if b == len(query) else query[group.sequences]
             asking = asked.view(b, 1, self.heads, width).transpose(1, 2)  # (b, H, 1, d)
-            cells = found.view(b, length, 2, self.heads, width).permute(2, 0, 3, 1, 4)  # (2, b, H, l, d)
+            key, value = found.view(b, length, 2, self.heads, width).permute(2, 0, 3, 1, 4).unbind()  # (b, H, l, d) each
             allowed = _allowed(length, group.real, False, hidden.device)
-            results.append(self._mixed(asking, cells[0], cells[1], allowed).reshape(b, dim))
+            results.append(self._mixed(asking, key, value, allowed).reshape(b, dim))
         mixed: Tensor = self.output(layout.in_order(results))
         return mixed
 

@@ -305,7 +305,7 @@ class Layout:
             host = self._host
             self._kept.update(zip(_INDICES, sent([host._host_index(one) for one in _INDICES], self.device), strict=True))
             found = self._kept[name]
-        return found  # type: ignore[return-value]
+        return found
 
     def _host_index(self, name: str) -> Tensor:
         found: Tensor | None = self._kept.get(name)
@@ -338,8 +338,8 @@ _INDICES = ("lengths", "offsets", "sequence", "from_start", "from_end", "last")
 class _Grouping:
     """The groups of a layout, and the ways there and back. C cells in all groups.
 
-    index: (C,) the flat position of each cell. back: (N,) the cell of each flat position. order: (B,) where the groups, one after
-    the other, have each sequence.
+    index: (C,) the flat position of each cell. back: (N,) the cell of each flat position. order: (B,) where the groups, one
+    after the other, have each sequence.
     """
 
     groups: tuple[Group, ...]

@@ -1,11 +1,11 @@
 """A rehearsal of what a GPU would do, on a machine that has none.
 
-Inside `accelerator()` the device "meta" can be computed on: its tensors keep their numbers on the host, but neither mix with those
-of the host nor give a number away without being seen. So code takes the path of a device that is not the CPU, with real
+Inside `accelerator()` the device "meta" can be computed on: its tensors keep their numbers on the host, but neither mix with
+those of the host nor give a number away without being seen. So code takes the path of a device that is not the CPU, with real
 numbers, and the record tells how many operations it launched, what was copied there, and whatever made the host wait.
 
-What it cannot tell: what a GPU's own kernels round differently, how long anything takes, and how many kernels an operation is.
-Autocast does nothing on it.
+What it cannot tell: what a GPU's own kernels round differently, how long anything takes, and how many kernels an operation
+is. Autocast does nothing on it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _There(Tensor):
 
     @staticmethod
     def __new__(cls, kept: Tensor) -> _There:
-        made: _There = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: _There = Tensor._make_wrapper_subclass(
             cls,
             kept.size(),
             strides=kept.stride(),
@@ -89,14 +89,14 @@ class _There(Tensor):
         made.kept = kept
         return made
 
-    def __repr__(self, *, tensor_contents: object = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"on the accelerator: {self.kept!r}"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError("a tensor of the rehearsed accelerator cannot be saved; copy it to the host first")
 
     @classmethod
-    def __torch_dispatch__(cls, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         raise RuntimeError("a tensor of the rehearsed accelerator is used outside of `accelerator()`")
 
 
@@ -136,7 +136,7 @@ class _Accelerator(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name == "_local_scalar_dense":
             return made
         wrapped = pytree.tree_map_only(Tensor, _There, made)
-        return wrapped if leaves and not there else return_and_correct_aliasing(call, args, kwargs, wrapped)
+        return wrapped if leaves and not there else _aliased(call, args, kwargs, wrapped)
 
     def _copied(self, name: str, call: Any, args: Any, kwargs: Any, leaves: bool) -> Any:
         """Between the devices, or on one of them."""
@@ -220,7 +220,7 @@ class _Python(TorchFunctionMode):
     """
 
     def __init__(self, record: Record) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._record = record
 
     def __torch_function__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -242,15 +242,20 @@ class _Dice(torch.Generator):
     """A generator that says it is of the accelerator, and draws what the host's would."""
 
     def __new__(cls, device: torch.device | str = "cpu") -> _Dice:
-        made: _Dice = super().__new__(cls, "cpu")
+        made: _Dice = super().__new__(cls, "cpu")  # type: ignore[call-arg]
         made._where = torch.device(device)  # type: ignore[attr-defined]
         return made
 
     @property
-    def device(self) -> torch.device:
+    def device(self) -> torch.device:  # type: ignore[override]
         """Where it draws."""
         where: torch.device = self._where  # type: ignore[attr-defined]
         return where
+
+
+def _aliased(call: Any, args: Any, kwargs: Any, made: Any) -> Any:
+    """What was made, or the very argument that it was written to; views share their storage."""
+    return return_and_correct_aliasing(call, args, kwargs, made)  # type: ignore[no-untyped-call]
 
 
 def _kept(tensor: Any) -> Any:
