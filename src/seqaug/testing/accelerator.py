@@ -49,25 +49,52 @@ _FREE = frozenset("empty empty_like empty_strided new_empty new_empty_strided de
 class Record:
     """What the host asked of the accelerator.
 
-    operations: of each kind, those that only look at a tensor in another way not counted. waits: (operation, where in seqaug)
-    -> how often the host had to wait for it. copies: from the host to the device; bytes: of these copies.
+    operations: of each kind, those that only look at a tensor in another way not counted; backward: how many of them in backward
+    passes. waits: (operation, where in seqaug) -> how often the host had to wait for it. copies: from the host to the device;
+    bytes: of these copies.
     """
 
     operations: Counter[str] = field(default_factory=Counter)
+    backward: int = 0
     waits: Counter[tuple[str, str]] = field(default_factory=Counter)
     copies: int = 0
     bytes: int = 0
+    _in_backward: bool = False
 
     @property
     def launched(self) -> int:
         """Operations in all."""
         return self.operations.total()
 
+    def launch(self, name: str) -> None:
+        """One more operation."""
+        self.operations[name] += 1
+        self.backward += self._in_backward
+
+    @contextmanager
+    def as_one(self, name: str) -> Iterator[None]:
+        """However many operations there are inside, they are one of that name."""
+        before = self.operations.copy(), self.backward
+        try:
+            yield
+        finally:
+            self.operations, self.backward = before
+            self.launch(name)
+
+    @contextmanager
+    def going_back(self) -> Iterator[None]:
+        """Inside is a backward pass."""
+        self._in_backward = True
+        try:
+            yield
+        finally:
+            self._in_backward = False
+
     def clear(self) -> None:
         """Begin again."""
         self.operations.clear()
         self.waits.clear()
-        self.copies = self.bytes = 0
+        self.copies = self.bytes = self.backward = 0
 
 
 class _There(Tensor):
@@ -130,7 +157,7 @@ class _Accelerator(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if leaves:
             kwargs["device"] = torch.device("cpu")
         if not (call.is_view or name in _FREE):
-            self._record.operations[name] += 1
+            self._record.launch(name)
         # An operation of several parts is carried out as one: what it is made of is none of the host's business.
         made = call(*pytree.tree_map_only(_There, _kept, args), **pytree.tree_map_only(_There, _kept, kwargs))
         if name == "_local_scalar_dense":
@@ -160,14 +187,14 @@ class _Accelerator(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if came and not going:
             self._waits("copied to the host")
         elif came:
-            self._record.operations["copy_"] += 1
+            self._record.launch("copy_")
         elif going and source.dim():
             self._record.copies += 1
             self._record.bytes += source.numel() * source.element_size()
             if waits:
                 self._waits("copied to the device")
         elif going:
-            self._record.operations["copy_"] += 1
+            self._record.launch("copy_")
 
     def _asks(self, name: str, args: Any, kwargs: Any) -> bool:
         """Whether the host waits for the answer."""
@@ -188,7 +215,7 @@ class _AsOne(torch.autograd.Function):
     def forward(ctx: Any, record: Record, call: Callable[..., Tensor], name: str, *tensors: Tensor) -> Tensor:
         ctx.record, ctx.name = record, name
         inside = [one.detach().requires_grad_(one.requires_grad) for one in tensors]
-        with torch.enable_grad(), _counted_as(record, name):
+        with torch.enable_grad(), record.as_one(name):
             made = call(*inside)
         ctx.inside = (inside, made)
         return made.detach()
@@ -197,20 +224,9 @@ class _AsOne(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         inside, made = ctx.inside
         asked = [one for one in inside if one.requires_grad]
-        with _counted_as(ctx.record, f"{ctx.name}_backward"):
+        with ctx.record.as_one(f"{ctx.name}_backward"):
             found = iter(torch.autograd.grad(made, asked, gradients))
         return (None, None, None, *(next(found) if one.requires_grad else None for one in inside))
-
-
-@contextmanager
-def _counted_as(record: Record, name: str) -> Iterator[None]:
-    before = record.operations.copy()
-    try:
-        yield
-    finally:
-        record.operations.clear()
-        record.operations.update(before)
-        record.operations[name] += 1
 
 
 class _Python(TorchFunctionMode):
@@ -225,6 +241,9 @@ class _Python(TorchFunctionMode):
 
     def __torch_function__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
+        if call is Tensor.backward:
+            with self._record.going_back():
+                return call(*args, **kwargs)
         if call is functional.dropout and isinstance(args[0], _There):
             return torch.native_dropout(args[0], args[1] if len(args) > 1 else kwargs.get("p", 0.5), True)[0]
         if call is functional.scaled_dot_product_attention and isinstance(args[0], _There):
