@@ -3,10 +3,10 @@
     python benchmarks/launches.py --data beauty
     python benchmarks/launches.py --recipes sasrec simdiffrec --kinds 10 --json
 
-Needs no GPU: the steps run on a rehearsed one (seqaug.testing.accelerator), with real batches and real numbers. A step of a model
-of this size takes a GPU about as long as it takes the host to start its operations, some 5 to 10 microseconds each; attention and
-dropout count as the one kernel a GPU has for them, everything else as torch's own operations, some of which are several kernels.
-The first batches, which also look up what is kept for all others, are not counted.
+Needs no GPU: the steps run on a rehearsed one (seqaug.testing.accelerator), with real batches and real numbers. A step of a
+model of this size takes a GPU about as long as it takes the host to start its operations, some 5 to 10 microseconds each;
+attention and dropout count as the one kernel a GPU has for them, everything else as torch's own operations, some of which are
+several kernels. The first batches, which also look up what is kept for all others, are not counted.
 """
 
 from __future__ import annotations

@@ -231,3 +231,49 @@ def test_what_has_to_look_at_each_batch_before_it_refuses_waits_for_each() -> No
 def test_a_sampler_refuses_there_in_the_words_of_the_cpu() -> None:
     with accelerator(), pytest.raises(SeqaugError, match="no item is left to draw as a negative"):
         UniformItems(exclude="history").sample(evidence([[1, 2, 3]], 3), 1, torch.Generator(DEVICE).manual_seed(0))
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize(("recipe", "stage"), STAGES)
+def test_cuda_a_step_of_a_recipe_waits_for_nothing(recipe: str, stage: str) -> None:
+    plan = planned(recipe)
+    fit, _ = fit_of(plan, world(plan), stage, torch.device("cuda"))
+    steps = batches(fit)
+    next(steps)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        next(steps)
+        last = next(steps)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert torch.isfinite(last.loss)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize(("recipe", "stage"), [("sasrec", "main"), ("diffuasr", "pretrain")])
+def test_cuda_what_draws_nothing_learns_there_what_it_learns_on_the_cpu(recipe: str, stage: str) -> None:
+    plan = planned(recipe)
+    found = {}
+    for device in ("cpu", "cuda"):
+        fit, assembly = fit_of(plan, world(plan), stage, torch.device(device))
+        for part in assembly.model.modules():
+            if isinstance(part, Dropout):
+                part.probability = 0.0
+        steps = batches(fit)
+        found[device] = [float(next(steps).loss) for _ in range(3)]
+    assert found["cuda"] == pytest.approx(found["cpu"], rel=1e-3)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_cuda_the_same_seed_gives_the_same_losses_to_rounding() -> None:
+    plan = planned("simdiffrec")
+
+    def losses() -> list[float]:
+        fit, _ = fit_of(plan, world(plan), "main", torch.device("cuda"))
+        steps = batches(fit)
+        return [float(next(steps).loss) for _ in range(3)]
+
+    assert losses() == pytest.approx(losses(), rel=1e-4)
