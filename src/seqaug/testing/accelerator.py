@@ -41,6 +41,9 @@ _ASK = frozenset(
 )
 """Operations whose answer has a size, or is a number, that the host has to be told."""
 
+_LENGTHS_OF_THE_HOST = frozenset("_pack_padded_sequence _pack_padded_sequence_backward _pad_packed_sequence".split())
+"""Operations that take how long the sequences are from the host."""
+
 _FREE = frozenset("empty empty_like empty_strided new_empty new_empty_strided detach alias lift lift_fresh resize_".split())
 """Operations that launch nothing."""
 
@@ -49,9 +52,9 @@ _FREE = frozenset("empty empty_like empty_strided new_empty new_empty_strided de
 class Record:
     """What the host asked of the accelerator.
 
-    operations: of each kind, those that only look at a tensor in another way not counted; backward: how many of them in backward
-    passes. waits: (operation, where in seqaug) -> how often the host had to wait for it. copies: from the host to the device;
-    bytes: of these copies.
+    operations: of each kind, those that only look at a tensor in another way not counted; backward: how many of them in
+    backward passes. waits: (operation, where in seqaug) -> how often the host had to wait for it. copies: from the host to the
+    device; bytes: of these copies.
     """
 
     operations: Counter[str] = field(default_factory=Counter)
@@ -95,6 +98,9 @@ class Record:
         self.operations.clear()
         self.waits.clear()
         self.copies = self.bytes = self.backward = 0
+
+
+_BACKWARD: Any = Tensor.backward
 
 
 class _There(Tensor):
@@ -148,7 +154,7 @@ class _Accelerator(TorchDispatchMode):  # type: ignore[no-untyped-call]
         here = [one for one in tensors if not isinstance(one, _There) and one.dim()]
         if here and name in ("index", "index_put", "index_put_", "_index_put_impl_"):
             self._waits(name + " by a tensor of the host")
-        elif here:
+        elif here and name not in _LENGTHS_OF_THE_HOST:
             raise RuntimeError(
                 f"{name}: tensors of the accelerator and of the host, {[tuple(one.shape) for one in here]}, are mixed"
             )
@@ -162,6 +168,8 @@ class _Accelerator(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = call(*pytree.tree_map_only(_There, _kept, args), **pytree.tree_map_only(_There, _kept, kwargs))
         if name == "_local_scalar_dense":
             return made
+        if name == "_pack_padded_sequence":
+            return _There(made[0]), made[1]  # how many sequences go on at each step is for the host
         wrapped = pytree.tree_map_only(Tensor, _There, made)
         return wrapped if leaves and not there else _aliased(call, args, kwargs, wrapped)
 
@@ -241,7 +249,7 @@ class _Python(TorchFunctionMode):
 
     def __torch_function__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        if call is Tensor.backward:
+        if call is _BACKWARD:
             with self._record.going_back():
                 return call(*args, **kwargs)
         if call is functional.dropout and isinstance(args[0], _There):
