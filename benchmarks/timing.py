@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ from seqaug.evaluation.metrics import METRICS
 from seqaug.experiments.environment import describe_device, now
 from seqaug.recipes.assemble import assembly_of
 from seqaug.recipes.plan import Plan
-from seqaug.training.fit import BatchReport, Fit
+from seqaug.training.fit import BatchReport, EpochReport, Fit
 
 __all__ = [
     "Batches",
@@ -169,7 +169,14 @@ class Batches:
     """
 
     def __init__(
-        self, plan: Plan, split: Split, samples: Samples, stage: Stage | None = None, *, device: torch.device | str = "cpu"
+        self,
+        plan: Plan,
+        split: Split,
+        samples: Samples,
+        stage: Stage | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        precision: Literal["float32", "bfloat16"] = "float32",
     ) -> None:
         self._device = torch.device(device)
         self.assembly = assembly_of(plan, split, seed=0, device=device)
@@ -181,7 +188,8 @@ class Batches:
             samples,
             seed=0,
             options=plan.training,
-            validate=lambda: dict.fromkeys(METRICS, 0.0),
+            validate=lambda: dict.fromkeys([*METRICS, plan.training.monitor], 0.0),
+            precision=precision,
         )
         self.samples = fit.samples
         self.size = chosen.batch_size or plan.training.batch_size
@@ -197,6 +205,27 @@ class Batches:
             if isinstance(next(self._reports), BatchReport):
                 synchronise(self._device)
                 return clock() - began
+
+    def launch(self) -> None:
+        """The next batch, without waiting for a GPU to be done with it."""
+        while not isinstance(next(self._reports), BatchReport):
+            pass
+
+    def steps(self, count: int) -> float:
+        """Seconds of the next `count` batches, between which nobody waits for a GPU."""
+        synchronise(self._device)
+        began = clock()
+        for _ in range(count):
+            self.launch()
+        synchronise(self._device)
+        return clock() - began
+
+    def losses(self) -> dict[str, float]:
+        """Train to the end of the epoch: the mean of each objective over its batches."""
+        for report in self._reports:
+            if isinstance(report, EpochReport):
+                return report.losses
+        raise AssertionError("a stage of a benchmark does not end")
 
     def epoch(self) -> float:
         """Seconds of the next whole epoch."""

@@ -72,6 +72,71 @@ print(json.dumps([[list(map(str, (p.kind, p.rows, p.dim))) for p in part] for pa
     assert joined == [[kind, "100", "8"] for kind in kinds] + [["scores", "30", "8"]]
 
 
+def test_a_step_on_an_accelerator_is_counted_by_what_it_asks() -> None:
+    found = said("launches.py", "--quick", "--recipes", "sasrec", "simdiffrec", "popularity", "--kinds", "3")
+    assert set(found) >= ABOUT
+    sasrec, simdiffrec, popularity = (row["stages"] for row in found["rows"])
+    assert popularity == []
+    (step,) = sasrec
+    assert step["operations"] == step["forward"] + step["backward"] + step["optimiser"]
+    assert step["optimiser"] == 4  # of each part one kernel for the weights and one for the count of steps
+    assert step["waits"] == 0 and step["where_it_waits"] == {}
+    assert step["copies"] == 2 and step["bytes"] > 0
+    assert len(step["kinds"]) == 3
+    assert simdiffrec[0]["operations"] > step["operations"] > 100
+    assert "sasrec main" in ran("launches.py", "--quick", "--recipes", "sasrec").stdout
+
+
+GPU = ("gpu.py", "--device", "cpu", "--quick", "--data", "movietweetings", "--recipes", "sasrec")
+
+
+def test_the_visit_to_a_gpu_is_rehearsed_on_the_cpu_and_keeps_its_parts(tmp_path: Path) -> None:
+    file = tmp_path / "gpu.json"
+    found = said(*GPU, "--into", str(file), "--parts", "tests", "agreement", "waits")
+    assert set(found) >= ABOUT and found["quick"]
+    parts = found["parts"]
+    assert all("CUDA" in parts[name]["skipped"] for name in ("tests", "waits"))
+    assert [row["what"] for row in parts["agreement"]["rows"]] == ["sasrec main", "sasrec ranking"]
+    assert parts["agreement"]["all_agree"] and all(row["apart"] == 0 for row in parts["agreement"]["rows"])
+    again = said(*GPU, "--into", str(file), "--parts", "plan")["parts"]
+    assert again["agreement"] == parts["agreement"]  # a part that is not named is kept
+    assert "not there" in again["plan"]["skipped"]
+
+
+@pytest.mark.slow
+def test_a_whole_visit_to_a_gpu_is_rehearsed_on_the_cpu(tmp_path: Path) -> None:
+    file = tmp_path / "gpu.json"
+    parts = said(*GPU, "--into", str(file))["parts"]
+    assert all(row["float32"] > 0 for row in parts["epochs"]["rows"])
+    assert parts["run"]["epochs"] == 1 and parts["run"]["seconds"] > parts["run"]["seconds_per_epoch"] > 0
+    assert parts["profile"]["top"] and parts["profile"]["utilisation_percent"] == {}
+    assert parts["plan"]["runs"] == 60 and parts["plan"]["seconds"] > 60 * parts["run"]["seconds"]
+    shown = ran(*GPU, "--into", str(file), "--parts", "plan").stdout  # the other parts are kept
+    assert "plan (" in shown and "run (" not in shown
+    assert json.loads(file.read_text())["parts"]["run"] == parts["run"]
+
+
+def test_a_part_that_takes_too_long_is_stopped_and_said_so() -> None:
+    found = said(*GPU, "--parts", "epochs", "--limit", "0.05")
+    assert "stopped after 0.05 seconds" in found["parts"]["epochs"]["failed"]
+
+
+def test_without_a_gpu_the_visit_says_what_can_be_had() -> None:
+    if not torch.cuda.is_available():
+        assert "--device cpu --quick" in ran("gpu.py", code=2).stderr
+
+
+def test_made_up_histories_stand_in_for_a_data_set_that_is_not_there() -> None:
+    code = """
+import json
+from gpu import made_up
+found = made_up(500, 300)
+print(json.dumps([found.num_users, found.num_actions / found.num_users, int(found.lengths.min())]))
+"""
+    users, mean, shortest = inside(code)
+    assert users == 500 and shortest == 5 and 8 < mean < 10
+
+
 def test_a_curve_grows_and_says_by_which_power() -> None:
     found = said("growth.py", "--quick", "--over", "items", "users", "--recipes", "sasrec", "--seconds", "0.1")
     assert set(found) >= ABOUT and found["quick"]

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from copy import deepcopy
+from unittest import mock
 
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from seqaug.core.blocks import TransformerBlocks
+from seqaug.core.seeds import seeded
+from seqaug.data import layout as layout_module
 from seqaug.data.layout import Layout
+from seqaug.testing.accelerator import DEVICE, accelerator
 
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=8)
 
@@ -45,6 +54,75 @@ def test_groups_hold_every_position_once_and_waste_at_most_half(counts: list[int
     assert torch.equal(layout.ungrouped([flat[g.index] for g in layout.groups()]), flat)
     for group in layout.groups():
         assert torch.equal(layout.sequence[group.index], group.sequences[:, None].expand_as(group.index))
+
+
+@given(lengths, st.integers(1, 60))
+def test_an_accelerator_joins_groups_up_to_a_number_of_cells(counts: list[int], cells: int) -> None:
+    layout = Layout.of(counts)
+    own = len(layout.groups())
+    with mock.patch.dict(layout_module.MERGED_CELLS, cpu=cells):
+        joined = Layout.of(counts)
+        groups = joined.groups()
+    flat = torch.arange(joined.num_positions)
+    assert 1 <= len(groups) <= own
+    seen = [one.index if one.real is None else one.index[one.real] for one in groups]
+    assert torch.equal(torch.cat([one.flatten() for one in seen]).sort().values, flat)
+    assert torch.equal(joined.ungrouped([flat[one.index] for one in groups]), flat)
+    assert torch.equal(joined.in_order([one.sequences for one in groups]), torch.arange(joined.num_sequences))
+    if len(counts) * max(counts) <= cells:
+        assert len(groups) == 1
+    # What was joined keeps the bound; what was too large alone stays alone.
+    alike = {frozenset(one.sequences.tolist()) for one in layout.groups()}
+    assert all(one.index.numel() <= cells or frozenset(one.sequences.tolist()) in alike for one in groups)
+
+
+@pytest.mark.parametrize("cells", [0, 20, 10**6])
+@pytest.mark.parametrize("counts", [[1], [1, 1, 1], [3, 1, 9, 2, 5, 1, 8], [4, 4, 4]])
+def test_attention_is_the_same_in_one_rectangle_as_in_many_there_and_here(counts: list[int], cells: int) -> None:
+    with seeded(3):
+        blocks = TransformerBlocks(8, layers=2, heads=2, inner=8, dropout=0.0)
+        flat = torch.randn(sum(counts), 8)
+
+    def answered(device: torch.device, causal: bool) -> list[Tensor]:
+        layout = Layout.of(counts, device)
+        hidden = flat.clone().to(device).requires_grad_()
+        own = deepcopy(blocks).to(device)
+        states = own(hidden, layout, causal)
+        latest = own.latest(hidden, layout)
+        assert torch.allclose(own(hidden, layout).cpu()[Layout.of(counts).last()], latest.cpu(), atol=1e-5)
+        (states.square().sum() + latest.sum()).backward()
+        assert hidden.grad is not None
+        gradients = [one.grad for one in own.parameters() if one.grad is not None]
+        return [one.detach().cpu() for one in (states, latest, hidden.grad, *gradients)]
+
+    for causal in (True, False):
+        usual = answered(torch.device("cpu"), causal)
+        with mock.patch.dict(layout_module.MERGED_CELLS, cpu=cells, cuda=cells):
+            joined = answered(torch.device("cpu"), causal)
+            with accelerator():
+                there = answered(DEVICE, causal)
+        for one, two, three in zip(usual, joined, there, strict=True):
+            assert torch.allclose(one, two, rtol=1e-4, atol=1e-4)
+            assert torch.allclose(one, three, rtol=1e-4, atol=1e-4)
+
+
+@settings(deadline=None, max_examples=25)
+@given(lengths, st.integers(1, 9))
+def test_what_a_layout_knows_is_the_same_on_another_device(counts: list[int], max_length: int) -> None:
+    here = Layout.of(counts)
+    with accelerator() as record:
+        there = Layout.of(counts, DEVICE)
+        names = ("lengths", "offsets", "sequence", "from_start", "from_end")
+        for name in names:
+            assert getattr(there, name).tolist() == getattr(here, name).tolist()
+        assert (there.first().tolist(), there.last().tolist()) == (here.first().tolist(), here.last().tolist())
+        assert record.copies == 1
+        flat = torch.randn(here.num_positions, 2)
+        assert torch.allclose(there.mean(flat.to(DEVICE)).cpu(), here.mean(flat), atol=1e-6)
+        cut, index = there.latest(max_length)
+        usual, places = here.latest(max_length)
+        assert cut.counts == usual.counts and index.tolist() == places.tolist()
+        assert cut.sequence.tolist() == usual.sequence.tolist()
 
 
 @given(lengths, st.data())

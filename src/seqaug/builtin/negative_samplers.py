@@ -45,9 +45,15 @@ class _Excluding:
     def __init__(self, exclude: Exclude) -> None:
         self.exclude = exclude
         self._history: _History | None = None
+        self._enough: tuple[Tensor, Histories] | None = None
 
-    def draw(self, weights: Tensor, evidence: Evidence, count: int, generator: Generator) -> Tensor:
-        """weights (V + 1,) int64, 0 at index 0 -> (N, count). Raises SeqaugError where everything is excluded."""
+    def draw(
+        self, weights: Tensor, evidence: Evidence, count: int, generator: Generator, *, weighed: Tensor | None = None
+    ) -> Tensor:
+        """weights (V + 1,) int64, 0 at index 0 -> (N, count). Raises SeqaugError where everything is excluded.
+
+        weighed: what the weights are a function of, where that is more than the batch.
+        """
         upto = torch.cumsum(weights, 0)  # weight of the items 0..i
         total = upto[-1]
         targets = evidence.targets
@@ -72,7 +78,7 @@ class _Excluding:
         else:
             to_skip = skip_at = torch.zeros_like(targets)
         remaining = remaining - to_skip
-        if bool((remaining <= 0).any()):
+        if not self._surely_enough(weights, evidence, weighed) and bool((remaining <= 0).any()):
             raise SeqaugError(
                 f"no item is left to draw as a negative: with {self._excluded()} excluded, some position has no "
                 'candidate. Exclude less (exclude = "nothing" or "target"), or draw from more items.'
@@ -85,6 +91,26 @@ class _Excluding:
             moved = before[passed] - start[:, None]
         drawn = torch.searchsorted(upto, where if moved is None else where + moved, right=True)
         return drawn
+
+    def _surely_enough(self, weights: Tensor, evidence: Evidence, weighed: Tensor | None) -> bool:
+        """Whether something is left for every user and every target, so that nobody need look at each batch.
+
+        Asked where looking means waiting for a device, and there once for the same weights and histories.
+        """
+        if weights.device.type == "cpu" or weighed is None:
+            return False
+        if self._enough is not None and self._enough[0] is weighed and self._enough[1] is evidence.histories:
+            return True
+        left = weights.sum() - weights.amax()
+        if self.exclude == "history":
+            known = self._known(evidence.histories)
+            inside = torch.cumsum(weights[known.items], 0)
+            before = torch.cat([inside.new_zeros(1), inside])
+            left = left - (before[known.begin[1:]] - before[known.begin[:-1]]).amax()
+        if bool(left > 0):
+            self._enough = (weighed, evidence.histories)
+            return True
+        return False
 
     def _known(self, histories: Histories) -> _History:
         if self._history is None or self._history.of is not histories:
@@ -110,7 +136,7 @@ class UniformItems:
         """-> (N, count) ids in 1..V."""
         weights = torch.ones(evidence.num_items + 1, dtype=torch.int64, device=evidence.items.device)
         weights[0] = 0
-        return self._excluding.draw(weights, evidence, count, generator)
+        return self._excluding.draw(weights, evidence, count, generator, weighed=evidence.popularity)
 
 
 @negative_samplers.register("popularity")
@@ -132,7 +158,7 @@ class PopularItems:
         scale = RESOLUTION / share.sum().clamp(min=1e-300)
         # Every item that can be drawn keeps at least one unit of weight.
         weights = torch.where(share > 0, (share * scale).round().long().clamp(min=1), 0)
-        return self._excluding.draw(weights, evidence, count, generator)
+        return self._excluding.draw(weights, evidence, count, generator, weighed=evidence.popularity)
 
 
 @negative_samplers.register("in_batch")

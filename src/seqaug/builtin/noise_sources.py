@@ -40,8 +40,8 @@ class GaussianNoise:
 class SimilarityNoise:
     """Noise that resembles what it disturbs: the mean of the vectors of an item's k nearest other items.
 
-    Choi et al. (2025), eq. 6-7. The noise depends on the item alone, so neighbours are looked up once per distinct item,
-    without gradient; the mean of their vectors has one. Candidates are the items 1..V without the item itself.
+    Choi et al. (2025), eq. 6-7. The noise depends on the item alone, so neighbours are looked up once per distinct item
+    (on the CPU), without gradient; the mean of their vectors has one. Candidates are the items 1..V without the item itself.
     k: neighbours, at most V - 1, else RecipeError. metric: `dot` product as in the paper, or `cosine`.
     refresh: `step`, neighbours as the item vectors now have them; `epoch`, a table over all items made at the first draw of
     an epoch and kept until the next, which is faster and a little stale.
@@ -65,14 +65,18 @@ class SimilarityNoise:
 
     def draw(self, clean: Tensor, items: Tensor, table: ItemTable, generator: Generator) -> Tensor:
         """clean (N, D), items (N,) ids in 1..V -> (N, D). Draws nothing: it is a function of the item table."""
-        distinct, place = torch.unique(items, return_inverse=True)
+        if items.device.type == "cpu":
+            distinct, place = torch.unique(items, return_inverse=True)
+        else:
+            distinct, place = items, None  # how many are distinct would have to be waited for
         if self.refresh == "epoch":
             if self._kept is None:
                 self._kept = self.neighbours(torch.arange(1, table.num_items + 1, device=items.device), table)
             near = self._kept[distinct - 1]
         else:
             near = self.neighbours(distinct, table)
-        return functional.embedding_bag(near, table.weight, mode="mean")[place]
+        means = functional.embedding_bag(near, table.weight, mode="mean")
+        return means if place is None else means[place]
 
     @torch.no_grad()
     def neighbours(self, items: Tensor, table: ItemTable) -> Tensor:

@@ -135,12 +135,15 @@ class _Attention(nn.Module):
         projected = self.project(hidden)  # (N, 3 D)
         width = projected.shape[1] // (3 * self.heads)
         results = []
-        for group in layout.groups():
+        for group, found in layout.grouped(projected):
             b, length = group.index.shape
-            cells = projected[group.index].view(b, length, 3, self.heads, width).permute(2, 0, 3, 1, 4)  # (3, b, H, l, d)
-            query, key, value = cells[0], cells[1], cells[2]
-            allowed = _allowed(length, group.real, causal, hidden.device)
-            mixed = self._mixed(query, key, value, allowed)
+            cells = found.view(b, length, 3, self.heads, width).permute(2, 0, 3, 1, 4)  # (3, b, H, l, d)
+            query, key, value = cells.unbind()
+            if causal and hidden.device.type != "cpu":
+                # torch's own kernels know what causal is; a mask would have to be made and read.
+                mixed = self._attended(query, key, value, None, causal=True)
+            else:
+                mixed = self._mixed(query, key, value, _allowed(length, group.real, causal, hidden.device))
             results.append(mixed.transpose(1, 2).reshape(b, length, -1))
         mixed_flat: Tensor = self.output(layout.ungrouped(results))
         return mixed_flat
@@ -152,22 +155,31 @@ class _Attention(nn.Module):
         query = functional.linear(hidden[layout.last()], weight[:dim], bias[:dim])
         told = functional.linear(hidden, weight[dim:], bias[dim:])  # keys and values (N, 2 D)
         width = dim // self.heads
-        results, sequences = [], []
-        for group in layout.groups():
+        results = []
+        for group, found in layout.grouped(told):
             b, length = group.index.shape
-            asking = query[group.sequences].view(b, 1, self.heads, width).transpose(1, 2)  # (b, H, 1, d)
-            cells = told[group.index].view(b, length, 2, self.heads, width).permute(2, 0, 3, 1, 4)  # (2, b, H, l, d)
+            asked = query if b == len(query) else query[group.sequences]
+            asking = asked.view(b, 1, self.heads, width).transpose(1, 2)  # (b, H, 1, d)
+            key, value = found.view(b, length, 2, self.heads, width).permute(2, 0, 3, 1, 4).unbind()  # (b, H, l, d) each
             allowed = _allowed(length, group.real, False, hidden.device)
-            results.append(self._mixed(asking, cells[0], cells[1], allowed).reshape(b, dim))
-            sequences.append(group.sequences)
-        mixed: Tensor = self.output(torch.cat(results)[torch.argsort(torch.cat(sequences))])
+            results.append(self._mixed(asking, key, value, allowed).reshape(b, dim))
+        mixed: Tensor = self.output(layout.in_order(results))
         return mixed
 
     def _mixed(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:
         if self.training and self.dropout.probability > 0 and query.device.type == "cpu":
             return self._with_dropout(query, key, value, allowed)
+        return self._attended(query, key, value, allowed)
+
+    def _attended(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, causal: bool = False) -> Tensor:
+        """torch's own, in one kernel where there is one."""
         return functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=allowed, dropout_p=self.dropout.probability if self.training else 0.0
+            query,
+            key,
+            value,
+            attn_mask=allowed,
+            is_causal=causal,
+            dropout_p=self.dropout.probability if self.training else 0.0,
         )
 
     def _with_dropout(self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None) -> Tensor:

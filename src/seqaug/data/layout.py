@@ -8,14 +8,20 @@ B sequences, N positions, L the longest sequence, D width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["Group", "Layout"]
+from .transfer import sent
+
+__all__ = ["MERGED_CELLS", "Group", "Layout"]
+
+MERGED_CELLS = {"cpu": 0, "cuda": 2**17}
+"""Up to so many cells the sequences of a batch stand in one rectangle: 100 MB of queries, keys and values 64 wide. Without such
+a bound a batch of a few long histories and many short ones would not fit into the memory of a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,15 @@ class Layout:
     def to(self, device: torch.device | str) -> Layout:
         """The same shape with its indices on another device."""
         device = torch.device(device)
-        return self if device == self.device else Layout(self.counts, device)
+        return self if device == self.device else Layout(self.counts, device, {"host": self._host})
+
+    def along(self, tensors: Sequence[Tensor], device: torch.device) -> tuple[Layout, list[Tensor]]:
+        """This layout, of the host, and tensors of the host on another device, by one copy (`transfer.sent`)."""
+        there, host = self.to(device), self._host
+        own = [host._host_index(name) for name in _INDICES]
+        moved = sent([*own, *tensors], device)
+        there._kept.update(zip(_INDICES, moved, strict=False))
+        return there, moved[len(own) :]
 
     # ---- sizes, known on the host ----
 
@@ -86,27 +100,27 @@ class Layout:
     @property
     def lengths(self) -> Tensor:
         """(B,) int64."""
-        return self._keep("lengths", lambda: self._host_lengths())
+        return self._index("lengths")
 
     @property
     def offsets(self) -> Tensor:
         """(B + 1,) int64: sequence b is flat[offsets[b]:offsets[b + 1]]."""
-        return self._keep("offsets", lambda: self._host_offsets())
+        return self._index("offsets")
 
     @property
     def sequence(self) -> Tensor:
         """(N,) which sequence each position belongs to."""
-        return self._keep("sequence", lambda: self._host_sequence())
+        return self._index("sequence")
 
     @property
     def from_start(self) -> Tensor:
         """(N,) 0 for the oldest position of a sequence."""
-        return self._keep("from_start", lambda: self._host_from_start())
+        return self._index("from_start")
 
     @property
     def from_end(self) -> Tensor:
         """(N,) 0 for the latest position of a sequence."""
-        return self._keep("from_end", lambda: self._host_lengths()[self._host_sequence()] - 1 - self._host_from_start())
+        return self._index("from_end")
 
     def first(self) -> Tensor:
         """(B,) flat index of each sequence's oldest position."""
@@ -114,7 +128,7 @@ class Layout:
 
     def last(self) -> Tensor:
         """(B,) flat index of each sequence's latest position."""
-        return self._keep("last", lambda: self._host_offsets()[1:] - 1)
+        return self._index("last")
 
     # ---- rectangles ----
 
@@ -128,32 +142,100 @@ class Layout:
         return rectangle[self.sequence, self.from_start]
 
     def groups(self) -> tuple[Group, ...]:
-        """The sequences as few rectangles of similar length (at most twice the real positions in all).
+        """The sequences as few rectangles of similar length.
 
-        Every position stands in exactly one group. `ungrouped` puts results back in flat order.
+        On the CPU at most twice the real positions in all. An accelerator starts a rectangle more slowly than it computes the
+        cells behind the ends: there one holds all sequences, as long as it has no more than MERGED_CELLS cells. Every position
+        stands in exactly one group. `ungrouped` puts results back in flat order.
         """
-        found = self._kept.get("groups")
-        if found is None:
-            lengths, starts = self._host_lengths(), self._host_offsets()[:-1]
-            # 1, 2, 4, 8, ...: a cell's row is then at least half real.
-            bucket = torch.ceil(torch.log2(lengths.double())).long()
-            groups = []
-            for size in torch.unique(bucket).tolist():
-                sequences = (bucket == size).nonzero().squeeze(1)
-                length = lengths[sequences]
-                steps = torch.arange(int(length.max()))
-                index = starts[sequences, None] + torch.minimum(steps[None, :], length[:, None] - 1)
-                real = None if int(length.min()) == len(steps) else (steps[None, :] < length[:, None])
-                groups.append(
-                    Group(sequences.to(self.device), index.to(self.device), None if real is None else real.to(self.device))
-                )
-            found = self._kept["groups"] = tuple(groups)
-        return tuple(found)
+        return self._grouping().groups
+
+    def grouped(self, flat: Tensor) -> Iterator[tuple[Group, Tensor]]:
+        """(N, ...) -> each group with its (b, l, ...) cells.
+
+        What stands behind the ends must be left out of what is made of them, or its gradient be 0: nobody adds it up.
+        """
+        grouping = self._grouping()
+        if self.device.type == "cpu":
+            for group in grouping.groups:
+                yield group, flat[group.index]
+            return
+        cells = _Spread.apply(flat, grouping.index, grouping.back)  # type: ignore[no-untyped-call]
+        sizes = [group.index.numel() for group in grouping.groups]
+        for group, part in zip(grouping.groups, torch.split(cells, sizes), strict=True):
+            yield group, part.view(*group.index.shape, *flat.shape[1:])
 
     def ungrouped(self, rectangles: Sequence[Tensor]) -> Tensor:
         """One (b, l, ...) result per group -> (N, ...)."""
-        cells = torch.cat([rectangle.flatten(0, 1) for rectangle in rectangles])
-        return cells[self._keep("ungrouping", lambda: self._host_ungrouping())]
+        cells = _joined([rectangle.flatten(0, 1) for rectangle in rectangles])
+        back = self._grouping().back
+        if self.device.type == "cpu":
+            return cells[back]
+        gathered: Tensor = _Gather.apply(cells, back)  # type: ignore[no-untyped-call]
+        return gathered
+
+    def in_order(self, rows: Sequence[Tensor]) -> Tensor:
+        """One (b, ...) result per group, a row for each of its sequences -> (B, ...)."""
+        grouping = self._grouping()
+        if len(rows) == 1:
+            return rows[0]  # one group has its sequences in the order of the batch
+        return torch.cat(tuple(rows))[grouping.order]
+
+    def _grouping(self) -> _Grouping:
+        found: _Grouping | None = self._kept.get("grouping")
+        if found is None:
+            found = self._host._made_groups(MERGED_CELLS.get(self.device.type, MERGED_CELLS["cuda"]))
+            if self.device.type != "cpu":
+                found = found.to(self.device)
+            self._kept["grouping"] = found
+        return found
+
+    def _made_groups(self, cells: int) -> _Grouping:
+        """On the host. cells: rectangles are joined as long as the result has no more of them."""
+        lengths, starts = self.lengths, self.offsets[:-1]
+        # 1, 2, 4, 8, ...: a cell's row is then at least half real.
+        bucket = torch.ceil(torch.log2(lengths.double())).long()
+        sizes = [[size] for size in torch.unique(bucket).tolist()]
+        if cells:
+            sizes = self._merged(sizes, torch.bincount(bucket).tolist(), cells)
+        groups = []
+        for size in sizes:
+            chosen = (bucket >= size[0]) & (bucket <= size[-1])
+            sequences = chosen.nonzero().squeeze(1)
+            length = lengths[sequences]
+            steps = torch.arange(int(length.max()))
+            index = starts[sequences, None] + torch.minimum(steps[None, :], length[:, None] - 1)
+            real = None if int(length.min()) == len(steps) else (steps[None, :] < length[:, None])
+            groups.append(Group(sequences, index, real))
+        where = torch.empty(self.num_positions, dtype=torch.int64)
+        begin = 0
+        for group in groups:
+            places = torch.arange(begin, begin + group.index.numel()).view(group.index.shape)
+            if group.real is None:
+                where[group.index] = places
+            else:
+                where[group.index[group.real]] = places[group.real]
+            begin += group.index.numel()
+        return _Grouping(
+            tuple(groups),
+            _joined([group.index.flatten() for group in groups]),
+            where,
+            torch.argsort(torch.cat([group.sequences for group in groups])),
+        )
+
+    def _merged(self, sizes: list[list[int]], counts: list[int], cells: int) -> list[list[int]]:
+        """Neighbouring buckets (ascending) joined from the longest down; counts: the sequences of each bucket."""
+        merged: list[list[int]] = []
+        held, width = 0, 0
+        for size in reversed(sizes):
+            number = counts[size[0]]
+            if merged and (held + number) * width <= cells:
+                merged[-1] = size + merged[-1]
+                held += number
+            else:
+                merged.append(size)
+                held, width = number, min(2 ** size[0], self.longest)
+        return merged[::-1]
 
     # ---- per sequence ----
 
@@ -195,55 +277,124 @@ class Layout:
         if self.longest <= max_length:
             return self, torch.arange(self.num_positions, device=self.device)
         kept = Layout(tuple(min(count, max_length) for count in self.counts), self.device)
-        skipped = self._host_lengths() - kept._host_lengths()
-        index = kept._host_from_start() + (self._host_offsets()[:-1] + skipped)[kept._host_sequence()]
-        return kept, index.to(self.device)
+        host, own = kept._host, self._host
+        skipped = own.lengths - host.lengths
+        index = host.from_start + (own.offsets[:-1] + skipped)[host.sequence]
+        if self.device.type == "cpu":
+            return kept, index
+        kept, (index,) = host.along([index], self.device)
+        return kept, index
 
     # ---- the host's side ----
 
-    def _keep(self, name: str, make: Any) -> Tensor:
-        found = self._kept.get(name)
-        if found is None:
-            found = self._kept[name] = make().to(self.device)
-        return found  # type: ignore[no-any-return]
-
-    def _host(self, name: str, make: Any) -> Tensor:
+    @property
+    def _host(self) -> Layout:
+        """This shape on the host, where all indices are made."""
         if self.device.type == "cpu":
-            return self._keep(name, make)
-        found = self._kept.get("host " + name)
+            return self
+        found: Layout | None = self._kept.get("host")
         if found is None:
-            found = self._kept["host " + name] = make()
-        return found  # type: ignore[no-any-return]
+            found = self._kept["host"] = Layout(self.counts, torch.device("cpu"))
+        return found
 
-    def _host_lengths(self) -> Tensor:
-        return self._host("lengths", lambda: torch.tensor(self.counts, dtype=torch.int64))
+    def _index(self, name: str) -> Tensor:
+        found: Tensor | None = self._kept.get(name)
+        if found is None:
+            if self.device.type == "cpu":
+                return self._host_index(name)
+            host = self._host
+            self._kept.update(zip(_INDICES, sent([host._host_index(one) for one in _INDICES], self.device), strict=True))
+            found = self._kept[name]
+        return found
 
-    def _host_offsets(self) -> Tensor:
-        def make() -> Tensor:
+    def _host_index(self, name: str) -> Tensor:
+        found: Tensor | None = self._kept.get(name)
+        if found is None:
+            found = self._kept[name] = self._made(name)
+        return found
+
+    def _made(self, name: str) -> Tensor:
+        if name == "lengths":
+            return torch.tensor(self.counts, dtype=torch.int64)
+        if name == "offsets":
             offsets = torch.zeros(self.num_sequences + 1, dtype=torch.int64)
-            torch.cumsum(self._host_lengths(), 0, out=offsets[1:])
+            torch.cumsum(self.lengths, 0, out=offsets[1:])
             return offsets
+        if name == "sequence":
+            return torch.repeat_interleave(torch.arange(self.num_sequences), self.lengths)
+        if name == "from_start":
+            return torch.arange(self.num_positions) - self.offsets[:-1][self.sequence]
+        if name == "from_end":
+            return self.lengths[self.sequence] - 1 - self.from_start
+        assert name == "last"
+        return self.offsets[1:] - 1
 
-        return self._host("offsets", make)
 
-    def _host_sequence(self) -> Tensor:
-        return self._host("sequence", lambda: torch.repeat_interleave(torch.arange(self.num_sequences), self._host_lengths()))
+_INDICES = ("lengths", "offsets", "sequence", "from_start", "from_end", "last")
+"""What a layout takes along to another device."""
 
-    def _host_from_start(self) -> Tensor:
-        return self._host(
-            "from_start", lambda: torch.arange(self.num_positions) - self._host_offsets()[:-1][self._host_sequence()]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grouping:
+    """The groups of a layout, and the ways there and back. C cells in all groups.
+
+    index: (C,) the flat position of each cell. back: (N,) the cell of each flat position. order: (B,) where the groups, one
+    after the other, have each sequence.
+    """
+
+    groups: tuple[Group, ...]
+    index: Tensor
+    back: Tensor
+    order: Tensor
+
+    def to(self, device: torch.device) -> _Grouping:
+        """The same on another device, by one copy."""
+        reals = [group.real for group in self.groups if group.real is not None]
+        index, back, order, *rest = sent(
+            [self.index, self.back, self.order, *(group.sequences for group in self.groups), *reals], device
         )
+        sequences, real = rest[: len(self.groups)], iter(rest[len(self.groups) :])
+        groups, begin = [], 0
+        for own, group in zip(sequences, self.groups, strict=True):
+            size = group.index.numel()
+            cells = index[begin : begin + size].view(group.index.shape)
+            groups.append(Group(own, cells, None if group.real is None else next(real)))
+            begin += size
+        return _Grouping(tuple(groups), index, back, order)
 
-    def _host_ungrouping(self) -> Tensor:
-        where = torch.empty(self.num_positions, dtype=torch.int64)
-        begin = 0
-        for group in self.groups():
-            index = group.index.cpu()
-            cells = torch.arange(begin, begin + index.numel()).view(index.shape)
-            if group.real is None:
-                where[index] = cells
-            else:
-                real = group.real.cpu()
-                where[index[real]] = cells[real]
-            begin += index.numel()
-        return where
+
+class _Spread(torch.autograd.Function):
+    """flat (N, ...) -> (C, ...) cells. Each position counts once in the gradient: what repeats behind the ends has none.
+
+    Adding up what could not be added up takes an accelerator a sort.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor, index: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        return flat.index_select(0, index)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (back,) = ctx.saved_tensors
+        return gradients[0].index_select(0, back), None, None
+
+
+class _Gather(torch.autograd.Function):
+    """cells (C, ...) -> (N, ...), each cell at most once; the gradient of the others is 0."""
+
+    @staticmethod
+    def forward(ctx: Any, cells: Tensor, back: Tensor) -> Tensor:
+        ctx.save_for_backward(back)
+        ctx.size = len(cells)
+        return cells.index_select(0, back)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (back,) = ctx.saved_tensors
+        gradient = gradients[0]
+        return gradient.new_zeros((ctx.size, *gradient.shape[1:])).index_copy_(0, back, gradient), None
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(tuple(parts))

@@ -28,7 +28,8 @@ class Samples:
     prefix_targets = "all": each early item is then a target again and again); `whole`, one row a user, all training items,
     no targets.
     Rows are cut to their latest max_length items. Users without a training target make no row, except in `whole`.
-    Batches arrive on `device`; the last one of an epoch may be smaller.
+    Batches arrive on `device`; the last one of an epoch may be smaller. `histories`, everybody's training items, are there too;
+    `host_histories` are the same on the host, for who has to know how long they are.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Samples:
         self.device = torch.device(device)
         self.num_items = split.sequences.num_items
         self._every_target = kind == "sequences" or (kind == "prefixes" and prefix_targets == "all")
-        self._train = split.train  # on the host, where sizes are known
+        self.host_histories = self._train = split.train  # on the host, where sizes are known
         self.histories = split.train.to(self.device)
         self.popularity = split.popularity.to(self.device)
         lengths = split.train.lengths
@@ -88,6 +89,10 @@ class Samples:
     @property
     def num_rows(self) -> int:
         return len(self._users)
+
+    def users_of(self, rows: Tensor) -> Tensor:
+        """(B,) the user of each of these rows; both on the host."""
+        return self._users[rows]
 
     @property
     def row_lengths(self) -> Tensor:

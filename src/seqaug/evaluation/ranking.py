@@ -15,6 +15,7 @@ from ..core.items import ItemScores
 from ..core.seeds import Generators
 from ..core.world import ALONE, World
 from ..data.split import HeldOut, Histories
+from ..data.transfer import sent
 
 __all__ = ["BLOCK", "Ranks", "rank_held_out"]
 
@@ -72,9 +73,11 @@ def rank_held_out(
             with torch.autocast(device.type, enabled=False):
                 answer = assembly.scorer.score(model, batch.to(device), generator)
             scores = answer if isinstance(answer, ItemScores) else ItemScores.dense(answer)
-            rank, without = scores.rank_of(held_out.targets[part].to(device), _part(held_out.inputs, part).to(device))
-            kept.append(rank.cpu())
-            unseen.append(without.cpu())
+            seen = _part(held_out.inputs, part)
+            targets, offsets, items = sent([held_out.targets[part], seen.offsets, seen.items], device)
+            rank, without = scores.rank_of(targets, Histories(offsets, items, seen.num_items))
+            kept.append(rank)
+            unseen.append(without)
             heap.settle()
     finally:
         model.train(was_training)
@@ -90,13 +93,13 @@ def rank_held_out(
 def _of_all(own: list[Tensor], sizes: list[int], world: World, device: torch.device) -> Tensor:
     """The ranks of every block, from those of the blocks that this process has scored: number rank, rank + P, ..."""
     if world.size == 1:
-        return torch.cat(own)
+        return torch.cat(own).cpu()  # once, and not for every block: each time waits for the device
     taken = iter(own)
     blocks = [
-        next(taken) if number % world.size == world.rank else torch.zeros(size, dtype=torch.int64)
+        next(taken) if number % world.size == world.rank else torch.zeros(size, dtype=torch.int64, device=device)
         for number, size in enumerate(sizes)
     ]
-    return world.summed_(torch.cat(blocks).to(device)).cpu()
+    return world.summed_(torch.cat(blocks)).cpu()
 
 
 def _part(histories: Histories, part: slice) -> Histories:

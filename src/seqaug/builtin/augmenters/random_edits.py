@@ -61,7 +61,9 @@ class RandomEdits:
         """-> `first`, `second`."""
         layout, items = step.batch.layout, step.batch.items
         generator = step.generator(self)
-        operators = self._drawn_operators(layout.num_sequences, generator)
+        # The operators say how long the views will be, which the host has to know: it draws them.
+        host = generator if generator.device.type == "cpu" else step.host_generator(self)
+        operators = self._drawn_operators(layout.num_sequences, host)
         new = items[:, None].expand(-1, 2)
         if {"insert", "substitute"} & set(self.operators):
             new = self.new_items.sample(step.evidence(layout, items, items), 2, step.generator(self.new_items))
@@ -83,8 +85,11 @@ class RandomEdits:
         return codes[torch.stack([first, second], dim=1)]
 
     def _edited(self, layout: Layout, items: Tensor, operator: Tensor, new: Tensor, draws: _Draws, mask_id: int) -> View:
-        """items (N,), operator (B,), new (N,) -> one view, not yet cut to its latest positions."""
-        sizes = self._sizes(layout, operator)
+        """items (N,), operator (B,) of the host, new (N,) -> one view, not yet cut to its latest positions."""
+        lengths = torch.tensor(layout.counts)
+        sizes = self._sizes(lengths, operator)
+        counts = self._lengths_after(lengths, operator, sizes).tolist()
+        operator, sizes = torch.stack([operator, sizes]).to(layout.device, non_blocking=True).unbind()
         by = {name: (operator == place)[layout.sequence] for place, name in enumerate(ORDER)}  # (N,) bool each
         chosen = layout.top(draws.positions, sizes)
         begin = torch.minimum((draws.starts * (layout.lengths - sizes + 1)).long(), layout.lengths - sizes)
@@ -103,7 +108,6 @@ class RandomEdits:
         inserts = by["insert"] & chosen
         dropped = (by["crop"] & ~inside) | (by["delete"] & chosen)
         times = 1 - dropped.long() + inserts.long()
-        counts = torch.zeros_like(layout.lengths).index_add_(0, layout.sequence, times).tolist()
         source = torch.repeat_interleave(here, times, output_size=sum(counts))
         is_new = inserts[source] & (source != source.roll(1))  # the first of the two
         return View(
@@ -112,15 +116,20 @@ class RandomEdits:
             edited=(now != items)[source] | is_new,
         )
 
-    def _sizes(self, layout: Layout, operator: Tensor) -> Tensor:
-        """(B,) how many positions each sequence's operator keeps (crop) or touches (the others)."""
-        lengths = layout.lengths
-        ratio = torch.tensor(self.ratios, dtype=torch.float64, device=lengths.device)[operator]
+    def _sizes(self, lengths: Tensor, operator: Tensor) -> Tensor:
+        """lengths (B,), operator (B,) -> (B,) how many positions each operator keeps (crop) or touches (the others)."""
+        ratio = torch.tensor(self.ratios, dtype=torch.float64)[operator]
         sizes = torch.floor(lengths * ratio + SLACK).long()
         is_crop = operator == ORDER.index("crop")
         sizes = torch.where(is_crop, sizes.clamp(min=1), sizes)
         sizes = torch.where(operator == ORDER.index("delete"), torch.minimum(sizes, lengths - 1), sizes)
         return torch.where(lengths == 1, is_crop.long(), sizes)
+
+    def _lengths_after(self, lengths: Tensor, operator: Tensor, sizes: Tensor) -> Tensor:
+        """(B,) how long each sequence is once its operator has touched `sizes` (B,) of its positions."""
+        after = torch.where(operator == ORDER.index("crop"), sizes, lengths)
+        after = torch.where(operator == ORDER.index("delete"), lengths - sizes, after)
+        return torch.where(operator == ORDER.index("insert"), lengths + sizes, after)
 
 
 @dataclass(frozen=True)

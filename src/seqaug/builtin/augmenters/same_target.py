@@ -26,8 +26,8 @@ class SameTarget:
         """-> `other`."""
         if step.samples.kind == "whole":
             raise RecipeError('data.samples = "whole" gives no targets to have in common; use "prefixes" or "sequences".')
-        rows = step.batch.rows.cpu()
+        rows = step.batch.rows
         other = step.samples.same_target(rows, step.host_generator(self))
         batch = step.samples.take(other)
         edited = torch.repeat_interleave(other != rows, torch.tensor(batch.layout.counts))
-        return (View(batch.layout, batch.items, edited.to(batch.items.device)),)
+        return (View(batch.layout, batch.items, edited.to(batch.items.device, non_blocking=True)),)

@@ -41,8 +41,17 @@ class Gru(nn.Module):
     def forward(self, embedded: Tensor, layout: Layout, /) -> Tensor:
         """(N, D) -> (N, D)."""
         lengths = torch.tensor(layout.counts)
+        rectangle = layout.padded(self.dropout(embedded))
         # Packing walks each sequence to its own end only, so a long neighbour costs a short sequence nothing.
-        packed = pack_padded_sequence(layout.padded(self.dropout(embedded)), lengths, batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.units(packed)[0], batch_first=True)
+        if embedded.device.type == "cpu":
+            packed = pack_padded_sequence(rectangle, lengths, batch_first=True, enforce_sorted=False)
+            states, _ = pad_packed_sequence(self.units(packed)[0], batch_first=True)
+        else:
+            # torch would sort as well, and wait until the device has its order.
+            order = torch.argsort(lengths, descending=True)
+            there, back = torch.stack([order, torch.argsort(order)]).to(embedded.device, non_blocking=True).unbind()
+            packed = pack_padded_sequence(rectangle.index_select(0, there), lengths[order], batch_first=True)
+            states, _ = pad_packed_sequence(self.units(packed)[0], batch_first=True)
+            states = states.index_select(0, back)
         mapped: Tensor = self.output(layout.packed(states))
         return mapped

@@ -48,8 +48,8 @@ class Denoising:
             raise RecipeError(f"the view {str(self.view)!r} comes from no diffusion, so there is nothing to learn to restore.")
         scores, items, restored, clean = made.scores, made.items, made.restored, made.clean
         weights = self._weights(made)
-        if weights is not None and self.positions == "corrupted":
-            # Mostly few: the others need not be held against the catalogue.
+        if weights is not None and self.positions == "corrupted" and weights.device.type == "cpu":
+            # Mostly few: the others need not be held against the catalogue. Elsewhere how few would have to be waited for.
             rows = weights.nonzero()[:, 0]
             items, restored, clean, weights = items[rows], restored[rows], clean[rows], weights[rows]
             scores = step.scores(restored)

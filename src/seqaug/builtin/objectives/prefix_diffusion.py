@@ -67,21 +67,25 @@ class PrefixDiffusion:
     def __call__(self, step: Step, /) -> Tensor:
         """-> ()."""
         diffusion = step.model.diffusion(self.diffusion)
-        span, histories, table = diffusion.span, step.samples.histories, step.model.items
+        span, table, device = diffusion.span, step.model.items, step.batch.items.device
         assert span is not None
-        users = torch.unique(step.batch.users)  # one span a user, however many of its prefixes the batch holds
-        lengths = histories.lengths[users].cpu()
+        # On the host, which has to know how many users there are and how long their histories.
+        histories = step.samples.host_histories
+        users = step.batch.users if device.type == "cpu" else step.samples.users_of(step.batch.rows)
+        users = torch.unique(users)  # one span a user, however many of its prefixes the batch holds
+        lengths = histories.lengths[users]
         chosen = (lengths > span + 2).nonzero()[:, 0]
         if not len(chosen):
-            return torch.zeros((), device=users.device)
-        users, lengths = users[chosen.to(users.device)], lengths[chosen]
+            return torch.zeros((), device=device)
+        users, lengths = users[chosen], lengths[chosen]
         begin, end = histories.offsets[users], histories.offsets[users + 1]
-        items = histories.items[(begin[:, None] + torch.arange(span, device=users.device)).flatten()]
-        layout = Layout.of([span] * len(users), users.device)
-        rest = Layout.of((lengths - span).clamp(max=step.model.max_length), users.device)
+        items = histories.items[(begin[:, None] + torch.arange(span)).flatten()]
+        layout = Layout.of([span] * len(users), device)
+        rest = Layout.of((lengths - span).clamp(max=step.model.max_length))
         index = (end - rest.lengths)[rest.sequence] + rest.from_start
+        rest, (items, others) = rest.along([items, histories.items[index]], device)
         spread = table.spread if self.standardised else 1.0
-        condition = rest.mean(table(histories.items[index])) / spread
+        condition = rest.mean(table(others)) / spread
         if self.pool == "sum":
             condition = condition * rest.lengths[:, None]
 

@@ -30,5 +30,9 @@ class Reconstruction:
     def __call__(self, step: Step, /) -> Tensor:
         """-> ()."""
         seen = step.aligned(self.view, "what stood there is not known")
+        if seen.edited.device.type != "cpu":
+            # How many they are would have to be waited for. The others are scored too, and count nothing.
+            weights = seen.edited / seen.edited.sum().clamp(min=1)
+            return step.scores(step.hidden(self.view, self.encoder), self.head).nll(step.batch.items, weights)
         holes = seen.edited.nonzero()[:, 0]
         return step.scores(step.hidden(self.view, self.encoder)[holes], self.head).nll(step.batch.items[holes])
