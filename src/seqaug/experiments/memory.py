@@ -210,7 +210,7 @@ def _largest_batch(assembly: Assembly, samples: Samples, stage: Stage, plan: Pla
     rows = max(torch.split(order, size), key=lambda part: int(own.row_lengths[part].sum()))
     positions = int(own.row_lengths[rows].sum())
     by_length = rows[own.row_lengths[rows].argsort()]
-    shares = (4, 8, 16) if len(rows) >= 64 else (2, 4) if len(rows) >= 8 else (1,)
+    shares: tuple[int, ...] = (4, 8, 16) if len(rows) >= 64 else (2, 4) if len(rows) >= 8 else (1,)
     available = available_memory(samples.device)
     while available is not None and _rough(plan, positions // shares[0], len(rows) // shares[0]) > _TRIED * available:
         if len(rows) < 16 * shares[-1]:
