@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -40,6 +41,13 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
         "plan": ["plan.py", "--json", *small, *threads],
         "baseline": ["baseline.py", "record", "--file", str(options.baseline), *small, *quick],
     }
+
+
+def settled(most: float = 0.3, seconds: float = 150.0) -> None:
+    """Wait, so long at most, until the load a core is below `most`: what was measured before is no load of somebody else."""
+    until = time.monotonic() + seconds
+    while os.getloadavg()[0] > most * (os.cpu_count() or 1) and time.monotonic() < until:
+        time.sleep(2)
 
 
 def ran(words: list[str]) -> str:
@@ -87,6 +95,8 @@ def main() -> None:
     for name, words in commands(options).items():
         if name not in options.only:
             continue
+        if not options.quick:
+            settled()
         before = about()  # the load before, and no commit with what is just being written
         began = time.perf_counter()
         said = ran(words)

@@ -16,8 +16,8 @@ KERNELS = 32
 
 Every ragged batch has other sizes, so hardly one is used again in a later batch, and each is a small block that stays in the
 heap between the large ones: 216 batches of mclrec made 920 MiB of which 300 were in use. With 32, which is enough for what
-comes again within a batch, they stay at 540; no number changes, and no second is lost (with none at all bfloat16 would take
-two fifths longer).
+comes again within a batch, they stay at 540. No number changes, and no time that could be told from chance (docs/lab-notes.md);
+with none at all bfloat16 would take two fifths longer.
 """
 
 # Read by oneDNN once, when it makes its first kernel. Whoever has set it knows better.
