@@ -213,9 +213,10 @@ def test_the_largest_thing_written_down_stays_inside_the_budget(monkeypatch: pyt
     assert watched.bytes <= max(kept_best, hidden.numel() * 4)
 
 
-def test_the_products_in_bfloat16_stay_near_float32() -> None:
-    hidden, table = world(64, 100, 16)
-    targets = torch.randint(1, 101, (64,))
+@pytest.mark.parametrize("positions", [3, 64, 200])
+def test_the_products_in_bfloat16_stay_near_float32(positions: int) -> None:
+    hidden, table = world(positions, 100, 16)
+    targets = torch.randint(1, 101, (positions,))
     exact = ItemScores(hidden, table).nll(targets)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         half = ItemScores(hidden, table).nll(targets)
@@ -223,7 +224,25 @@ def test_the_products_in_bfloat16_stay_near_float32() -> None:
     assert half.item() == pytest.approx(exact.item(), rel=0.02)
     wanted = torch.autograd.grad(exact, [hidden, table.weight])
     for got, want in zip(torch.autograd.grad(half, [hidden, table.weight]), wanted, strict=True):
+        assert got.shape == want.shape
         assert torch.nn.functional.cosine_similarity(got.flatten(), want.flatten(), dim=0) > 0.99
+
+
+def test_products_in_bfloat16_have_few_shapes_however_ragged_the_batches_are() -> None:
+    """For each new number of rows a kernel would be compiled, and kept."""
+    rows = set()
+
+    class Products(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func._schema.name == "aten::mm" and args[0].dtype == torch.bfloat16:
+                rows.update(size for one in args for size in one.shape if size not in (100, 16))
+            return func(*args, **(kwargs or {}))
+
+    with Products(), torch.autocast("cpu", dtype=torch.bfloat16):
+        for positions in range(1, 300, 7):
+            hidden, table = world(positions, 100, 16)
+            ItemScores(hidden, table).nll(torch.ones(positions, dtype=torch.int64)).backward()
+    assert rows == {64, 128, 192, 256, 320}
 
 
 @pytest.mark.parametrize("num_items", [1_023, 1_500, 5_000, 20_011])

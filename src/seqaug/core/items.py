@@ -369,6 +369,20 @@ def _surprise_(scores: Tensor, wanted: Tensor, vectors: Tensor, catalogue: Tenso
     return found
 
 
+FEW_SHAPES = 64
+"""The rows of a product in bfloat16 are a multiple of it, where a chunk has so many: oneDNN compiles a kernel for every number
+of rows, and the last chunk of a ragged batch has another one each time. The rows beyond are zeros, which add nothing."""
+
+
+def _upwards(count: int, unit: int) -> int:
+    return -(-count // unit) * unit
+
+
+def _lengthened(rows: Tensor, count: int) -> Tensor:
+    """(m, D) -> (count, D), zeros behind."""
+    return rows if len(rows) == count else functional.pad(rows, (0, 0, 0, count - len(rows)))
+
+
 def _rows(width: int, device: torch.device) -> int:
     return max(LEAST_ROWS, CHUNK_BYTES.get(device.type, CHUNK_BYTES["cuda"]) // (4 * max(width, 1)))
 
@@ -393,8 +407,10 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         borders = world.rows(size)
         first, last = borders[world.rank], borders[world.rank + 1]
         rows = _rows(width, hidden.device)
+        unit = FEW_SHAPES if half and rows >= FEW_SHAPES else 1
+        rows -= rows % unit
         right = catalogue.to(torch.bfloat16) if half else catalogue
-        buffer = _buffer(hidden.device, min(rows, max(size, 1)), width, right.dtype)
+        buffer = _buffer(hidden.device, min(rows, _upwards(max(size, 1), unit)), width, right.dtype)
         to_hidden = torch.empty_like(hidden) if wants_hidden else None
         to_table = torch.empty_like(table) if wants_items else None
         to_items = None
@@ -407,7 +423,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             for start in range(first, last, rows):
                 part = slice(start, min(start + rows, last))
                 vectors, wanted, weight = hidden[part], targets[part], weights[part]
-                scores = torch.mm(vectors.to(right.dtype), right.t(), out=buffer[: part.stop - part.start])
+                made = buffer[: _upwards(part.stop - part.start, unit)]
+                torch.mm(_lengthened(vectors.to(right.dtype), len(made)), right.t(), out=made)
+                scores = made[: part.stop - part.start]
                 if bias is not None:
                     scores += bias
                 loss += (_surprise_(scores, wanted, vectors, catalogue, bias) * weight).sum()
@@ -415,12 +433,12 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                     continue
                 share = weight[:, None]
                 if to_hidden is not None:
-                    product = torch.mm(scores, right).float()
+                    product = torch.mm(made, right)[: len(scores)].float()
                     to_hidden[part] = (product - catalogue[wanted]) * share
                 if to_items is not None:
                     scaled = vectors * share
                     if half:
-                        product = torch.mm(scores.t(), scaled.to(torch.bfloat16))
+                        product = torch.mm(made.t(), _lengthened(scaled.to(torch.bfloat16), len(made)))
                         to_items.copy_(product) if start == first else to_items.add_(product)
                     else:
                         to_items.addmm_(scores.t(), scaled, beta=0 if start == first else 1)
