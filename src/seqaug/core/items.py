@@ -40,9 +40,8 @@ _buffers: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 def _buffer(device: torch.device, rows: int, width: int, kind: torch.dtype = torch.float32) -> Tensor:
     """A (rows, width) scratch area, the same memory each time: a fresh one costs page faults at every step."""
     kept = _buffers.get((device, kind))
-    if (
-        kept is None or kept.shape[1] != width or len(kept) < rows
-    ):  # one catalogue at a time: an old width is not worth its memory
+    # One catalogue at a time: an old width is not worth its memory.
+    if kept is None or kept.shape[1] != width or len(kept) < rows:
         kept = _buffers[device, kind] = torch.empty((rows, width), device=device, dtype=kind)
     return kept[:rows]
 
