@@ -277,3 +277,27 @@ def test_buffers_of_two_kinds_stand_side_by_side_and_one_catalogue_at_a_time() -
     assert items_module._buffer(device, 10, 50, torch.bfloat16).data_ptr() == half.data_ptr()
     assert items_module._buffer(device, 10, 60).shape == (10, 60)
     assert sum(kept.device == device and kept.dtype == torch.float32 for kept in items_module._buffers.values()) == 1
+
+
+@pytest.mark.parametrize("form", ["dense", "chunked", "expanded"])
+def test_scores_that_somebody_keeps_are_not_written_to(form: str) -> None:
+    kept = torch.randn(1, 30).expand(6, 30) if form == "expanded" else torch.randn(6, 30)
+    before = kept.clone()
+    scores = ItemScores.dense(kept) if form == "dense" else ItemScores.chunked(6, 30, lambda part: kept[part])
+    targets = torch.arange(1, 7)
+    wanted = (before >= before.gather(1, targets[:, None] - 1)).sum(1)
+    assert torch.equal(scores.rank_of(targets)[0], wanted)
+    assert torch.allclose(scores.log_sum_exp(), torch.logsumexp(before, 1))
+    assert torch.equal(kept, before)
+
+
+def test_the_bias_learns_in_bfloat16_what_it_learns_in_single_precision() -> None:
+    hidden, _ = world(150, 100, 16)
+    table = ItemTable(100, 16, bias=True)
+    targets = torch.randint(1, 101, (150,))
+    assert table.bias is not None
+    exact = torch.autograd.grad(ItemScores(hidden, table).nll(targets), table.bias)[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = ItemScores(hidden, table).nll(targets)
+    half = torch.autograd.grad(loss, table.bias)[0]
+    assert torch.allclose(half, exact, atol=0.02 * exact.abs().max().item())

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from seqaug.builtin.objectives.next_item_softmax import NextItemSoftmax
 from seqaug.core.seeds import Generators
 from seqaug.data.split import leave_one_out
 from seqaug.data.synthetic import toy_world
@@ -193,6 +194,18 @@ def test_what_cannot_fit_is_refused_before_the_rehearsal_builds_encoders_of_its_
         for event in run(small("sasrec")):
             seen.append(type(event))
     assert Planned in seen and Rehearsed not in seen
+
+
+def test_a_broken_plugin_is_named_before_what_it_needs_is_measured(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object, step: object, /) -> None:
+        raise ValueError("no such luck")
+
+    monkeypatch.setattr(NextItemSoftmax, "__call__", broken)
+    prepared = prepare(small("sasrec"))
+    table = 5 * 4 * (prepared.split.sequences.num_items + 2) * prepared.plan.items.dim
+    monkeypatch.setattr(memory, "available_memory", lambda device: table + 1)  # so little that a batch would be measured
+    with pytest.raises(RecipeError, match=r"objectives\.recommendation: ValueError: no such luck"):
+        list(run(small("sasrec")))
 
 
 def test_nothing_is_refused_where_the_system_does_not_say(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

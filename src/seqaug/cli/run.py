@@ -186,15 +186,15 @@ def _describe(output: Output, planned: Planned) -> None:
 
 def _dry_run(output: Output, settings: RunSettings) -> None:
     from ..experiments.estimate import estimate
+    from ..experiments.memory import refuse_a_table_that_cannot_fit
     from ..experiments.prepare import prepare
     from ..experiments.rehearse import rehearse
-    from ..experiments.run import samples_that_fit
 
     prepared = prepare(settings)
     for message in prepared.loaded.notes:
         output.note(message)
     condition = prepared.folder.condition()
-    samples_that_fit(prepared)  # as the run itself: nothing is built before it is known to fit
+    refuse_a_table_that_cannot_fit(prepared.plan, prepared.split, prepared.device)  # in the order of the run itself
     rehearsal = rehearse(prepared.plan, device=prepared.device, precision=settings.precision, seed=settings.seed)
     found = estimate(prepared)
     if output.document(

@@ -126,7 +126,7 @@ class ItemScores:
     def chunked(
         cls, size: int, num_items: int, rows: Callable[[slice], Tensor], device: torch.device | str = "cpu"
     ) -> ItemScores:
-        """From scores that are no inner products: `rows` gives those of a slice of the `size` vectors, (m, V), new each time.
+        """From scores that are no inner products: `rows` gives those of a slice of the `size` vectors, (m, V).
 
         For the questions without gradient; `of` and `nll` need one of the other two forms.
         """
@@ -267,7 +267,8 @@ class ItemScores:
             rows = _rows(self.num_items, self._hidden.device)
             for start in range(first, last, rows):
                 part = slice(start, min(start + rows, last))
-                yield part, self._made.rows(part) if self._made is not None else self._dense[part].detach().clone()  # type: ignore[index]
+                scores = self._made.rows(part) if self._made is not None else self._dense[part]  # type: ignore[index]
+                yield part, scores.detach().clone()  # whoever has made them may keep them
             return
         table = self._table
         assert table is not None

@@ -35,7 +35,7 @@ from .environment import memory_now
 from .rehearse import first_users
 from .settings import Precision
 
-__all__ = ["Memory", "available_memory", "predicted_memory", "refuse_what_cannot_fit"]
+__all__ = ["Memory", "available_memory", "predicted_memory", "refuse_a_table_that_cannot_fit", "refuse_what_cannot_fit"]
 
 COPIES = 5
 """Of every number that is trained: itself, its gradient, Adam's two moments, the best so far."""
@@ -119,16 +119,15 @@ def predicted_memory(
     )
 
 
-def refuse_what_cannot_fit(plan: Plan, split: Split, samples: Samples, *, precision: Precision, seed: int, base: int) -> None:
-    """Raise RecipeError where a run cannot fit into the memory of the device, with what would fit.
+def refuse_a_table_that_cannot_fit(plan: Plan, split: Split, device: torch.device) -> None:
+    """Raise RecipeError where the item table alone, as it is trained, cannot fit into the memory of the device. Makes nothing.
 
-    Where a rough upper bound is far below what there is, nothing is made and nothing measured.
+    To be asked before anything of that width is made, as a rehearsal does.
     """
-    device = samples.device
     available = available_memory(device)
     if available is None or not plan.stages:
         return
-    table = COPIES * _FLOAT * (split.sequences.num_items + 2) * plan.items.dim
+    table = _table(plan, split)
     if table > available:
         most = int(available * 0.8 / (table / plan.items.dim))
         raise RecipeError(
@@ -138,6 +137,20 @@ def refuse_what_cannot_fit(plan: Plan, split: Split, samples: Samples, *, precis
                 + (f"items.dim = {most} would fit." if most else "Not even one number an item fits.")
             ]
         )
+
+
+def refuse_what_cannot_fit(plan: Plan, split: Split, samples: Samples, *, precision: Precision, seed: int, base: int) -> None:
+    """Raise RecipeError where a run cannot fit into the memory of the device, with what would fit.
+
+    Where a rough upper bound is far below what there is, nothing is made and nothing measured. Otherwise plugins take small
+    steps here: rehearse them before, so that one that is broken is called by its name.
+    """
+    device = samples.device
+    refuse_a_table_that_cannot_fit(plan, split, device)
+    available = available_memory(device)
+    if available is None or not plan.stages:
+        return
+    table = _table(plan, split)
     sizes = [stage.options.batch_size or plan.training.batch_size for stage in plan.stages]
     rough = table + max(_rough(plan, _positions(samples.row_lengths, size), min(size, samples.num_rows)) for size in sizes)
     if rough + _chunk(device, samples.num_items) < _SAFE * available:
@@ -160,6 +173,11 @@ def refuse_what_cannot_fit(plan: Plan, split: Split, samples: Samples, *, precis
             )
         ]
     )
+
+
+def _table(plan: Plan, split: Split) -> int:
+    """Bytes of the item table, with all that is kept for each of its numbers."""
+    return COPIES * _FLOAT * (split.sequences.num_items + 2) * plan.items.dim
 
 
 def _rough(plan: Plan, positions: int, rows: int) -> int:
