@@ -110,7 +110,7 @@ def run(ctx: click.Context, /, output: Output, recipe: str, data: str, dry_run: 
         if world.rank:
             for _ in events(settings, world=world):
                 pass
-            return
+            together.end_at_once()
         finished = _watch(output, events(settings, world=world))
     finally:
         together.leave()

@@ -17,14 +17,24 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from io import BufferedRandom
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import RecipeError
 
 if TYPE_CHECKING:
     from ..core.world import World
 
-__all__ = ["LOCAL_RANK", "WORLD_SIZE", "join", "launch", "leave", "local_processes", "started_together", "threads_of_each"]
+__all__ = [
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "end_at_once",
+    "join",
+    "launch",
+    "leave",
+    "local_processes",
+    "started_together",
+    "threads_of_each",
+]
 
 WORLD_SIZE, RANK, LOCAL_RANK, LOCAL_WORLD_SIZE = "WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
 """What torchrun tells a process about itself, and we do as it does."""
@@ -85,6 +95,17 @@ def leave() -> None:
 
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def end_at_once() -> NoReturn:
+    """End this process, which has followed to the end and has nothing to give back, with exit code 0.
+
+    Without taking down what connects it: gloo's threads and the end of Python race, and now and then, about once in ten, the
+    C++ library ended the process by a signal, which looked as if the run had failed.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def launch(count: int, words: Sequence[str], *, results: int = 1) -> tuple[int, str]:
