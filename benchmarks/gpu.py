@@ -115,17 +115,12 @@ def agreement(options: argparse.Namespace) -> dict[str, Any]:
     limit = 200 if options.quick else 3000
     small = leave_one_out(cut(split, limit))
     rows = []
-    for recipe in options.recipes:
-        plan = make_plan(load_recipe(recipe), data=options.data)
-        for stage in plan.stages:
-            if not stage.epochs:
-                continue
-            here, there = (losses(plan, small, stage.name, device) for device in ("cpu", options.device))
-            tolerance = TOLERANCE if (recipe, stage.name) in DRAWS_NOTHING else OTHER_DICE
+    for recipe, plan, stages in trained(options):
+        for stage in stages:
+            here, there = (losses(plan, small, stage, device) for device in ("cpu", options.device))
+            tolerance = TOLERANCE if (recipe, stage) in DRAWS_NOTHING else OTHER_DICE
             apart = max(abs(there[term] - value) / max(abs(value), 1e-6) for term, value in here.items())
-            rows.append(
-                {"what": f"{recipe} {stage.name}", "apart": apart, "tolerance": tolerance, "agrees": apart <= tolerance}
-            )
+            rows.append({"what": f"{recipe} {stage}", "apart": apart, "tolerance": tolerance, "agrees": apart <= tolerance})
         ranked = []
         for device in ("cpu", options.device):
             assembly = assembly_of(plan, small, seed=0, device=device)
@@ -161,13 +156,10 @@ def waits(options: argparse.Namespace) -> dict[str, Any]:
         return skipped("waiting for a GPU; benchmarks/launches.py rehearses it")
     name, split = data_of(options.data)
     rows = []
-    for recipe in options.recipes:
-        plan = make_plan(load_recipe(recipe), data=options.data)
-        for stage in plan.stages:
-            if not stage.epochs:
-                continue
+    for recipe, plan, stages in trained(options):
+        for stage in stages:
             samples = samples_of(plan, split, options.device)
-            run = Batches(plan, split, samples, named(stage.name), device=options.device)
+            run = Batches(plan, split, samples, named(stage), device=options.device)
             run.steps(1)
             torch.cuda.synchronize()
             torch.cuda.set_sync_debug_mode("warn")
@@ -179,7 +171,7 @@ def waits(options: argparse.Namespace) -> dict[str, Any]:
             places = Counter(
                 f"{Path(one.filename).name}:{one.lineno}" for one in said if "synchroniz" in str(one.message).lower()
             )
-            rows.append({"what": f"{recipe} {stage.name}", "waits": places.total() / 2, "where": dict(places)})
+            rows.append({"what": f"{recipe} {stage}", "waits": places.total() / 2, "where": dict(places)})
     return {"data": name, "rows": rows, "nothing_waits": not any(row["waits"] for row in rows)}
 
 
@@ -187,14 +179,11 @@ def epochs(options: argparse.Namespace) -> dict[str, Any]:
     """Seconds an epoch, reckoned from as many batches as the time allows, and of a full ranking."""
     name, split = data_of(options.data)
     rows = []
-    for recipe in options.recipes:
-        plan = make_plan(load_recipe(recipe), data=options.data)
-        for stage in plan.stages:
-            if not stage.epochs:
-                continue
-            row: dict[str, Any] = {"what": f"{recipe} {stage.name}"}
+    for recipe, plan, stages in trained(options):
+        for stage in stages:
+            row: dict[str, Any] = {"what": f"{recipe} {stage}"}
             for precision in ("float32", "bfloat16"):
-                row[precision] = epoch_of(plan, split, stage.name, precision, options)
+                row[precision] = epoch_of(plan, split, stage, precision, options)
             rows.append(row)
         assembly = assembly_of(plan, split, seed=0, device=options.device)
         asked = first_users(split.test, 64 if options.quick else 4096)
@@ -323,6 +312,13 @@ PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
 
 def skipped(what: str) -> dict[str, Any]:
     return {"skipped": f"{what}: needs a CUDA device."}
+
+
+def trained(options: argparse.Namespace) -> Iterator[tuple[str, Plan, list[str]]]:
+    """Each recipe with its plan and the names of the stages that are trained."""
+    for recipe in options.recipes:
+        plan = make_plan(load_recipe(recipe), data=options.data)
+        yield recipe, plan, [stage.name for stage in plan.stages if stage.epochs]
 
 
 def named(stage: str) -> Any:

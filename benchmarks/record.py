@@ -1,4 +1,4 @@
-"""Everything that docs/performance.md shows, measured in one go: `python benchmarks/record.py`, about ten minutes on two cores.
+"""Everything that docs/performance.md shows, measured in one go: `python benchmarks/record.py`, twenty minutes on two cores.
 
     python benchmarks/record.py                    # on beauty, which `seqaug data` has to find
     python benchmarks/record.py --only growth
@@ -23,7 +23,7 @@ from timing import ROOT, about
 
 HERE = Path(__file__).parent
 KEPT = ("machine", "device", "cores", "threads", "torch", "gflops_of_a_product", "load", "commit", "date")
-DEFAULT = ("recipes", "others", "epoch", "growth", "baseline", "page")
+PARTS = ("recipes", "others", "epoch", "growth", "plan", "baseline", "page")
 
 
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
@@ -85,7 +85,7 @@ def compact(found: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="beauty")
-    parser.add_argument("--only", nargs="+", default=DEFAULT, choices=[*DEFAULT, "plan"])
+    parser.add_argument("--only", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--into", type=Path, default=ROOT / "docs" / "performance")
     parser.add_argument("--baseline", type=Path, default=HERE / "baseline.json")
     parser.add_argument("--threads", type=int, default=None)

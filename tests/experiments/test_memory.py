@@ -18,9 +18,9 @@ from seqaug.experiments.memory import available_memory, predicted_memory, refuse
 from seqaug.experiments.prepare import Prepared, prepare
 from seqaug.experiments.run import Planned, Rehearsed, run
 from seqaug.experiments.settings import RunSettings
-from seqaug.recipes.assemble import assembly_of, samples_of
+from seqaug.recipes.assemble import assemble, assembly_of, samples_of
 from seqaug.recipes.load import load_recipe, recipe_names
-from seqaug.recipes.plan import Patch, make_plan
+from seqaug.recipes.plan import Patch, Plan, make_plan
 
 Small = Callable[..., RunSettings]
 
@@ -142,13 +142,42 @@ def test_counting_leaves_no_gradient_and_no_part_frozen(small: Small) -> None:
     assert all(torch.equal(tensor, before[name]) for name, tensor in assembly.model.state_dict().items())
 
 
-def test_a_catalogue_that_cannot_fit_is_refused_with_the_width_that_would(
-    small: Small, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepared = prepare(small("sasrec"))  # 40 items, 8 numbers each
-    monkeypatch.setattr(memory, "available_memory", lambda device: 5 * 4 * 42 * 5)  # room for five
-    with pytest.raises(RecipeError, match=r"items\.dim: 40 items of 8 numbers.*items\.dim = 4 would fit"):
+def trained_numbers(plan: Plan, dim: int, num_items: int) -> int:
+    own = replace(plan, items=plan.items.model_copy(update={"dim": dim}))
+    return sum(p.numel() for p in assemble(own, num_items=num_items, popularity=None, seed=0).model.parameters())
+
+
+def test_a_model_that_cannot_fit_is_refused_with_the_width_that_would(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = prepare(small("sasrec", values={"items.dim": 8}))
+    room = 5 * 4 * trained_numbers(prepared.plan, 6, 40)
+    monkeypatch.setattr(memory, "available_memory", lambda device: int(room / 0.8) + 1)  # a fifth stays free
+    with pytest.raises(RecipeError, match=r"items\.dim: 40 items of 8 numbers.*items\.dim = 6 would fit"):
         refuse(prepared)
+
+
+@pytest.mark.parametrize("most", [1000, 40_000_000])
+def test_what_cannot_fit_is_refused_before_the_rehearsal_builds_encoders_of_its_width(
+    small: Small, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """At a width of 4,096 the table of 42 rows takes 3.4 MB, an encoder 1.3 GB: either can be what is too much."""
+    monkeypatch.setattr(memory, "available_memory", lambda device: most)
+    seen = []
+    with pytest.raises(RecipeError, match=r"items\.dim"):
+        for event in run(small("sasrec", values={"items.dim": 4096})):
+            seen.append(type(event))
+    assert Planned in seen and Rehearsed not in seen
+
+
+@pytest.mark.parametrize("recipe", [name for name in recipe_names() if name not in ("popularity", "item_knn", "diffuasr")])
+def test_the_numbers_of_a_recipe_at_any_width_are_told_from_small_ones(recipe: str) -> None:
+    plan = make_plan(load_recipe(recipe), data=None)
+    assert memory._numbers(plan, 300)(320) == pytest.approx(trained_numbers(plan, 320, 300), rel=1e-9)
+
+
+def test_where_a_part_does_not_take_small_widths_the_table_alone_counts() -> None:
+    """The U-Net of diffuasr takes 64 and 256, and nothing between."""
+    plan = make_plan(load_recipe("diffuasr"), data=None)
+    assert memory._numbers(plan, 300)(256) == 302 * 256
 
 
 def test_a_batch_that_cannot_fit_is_refused_with_the_size_that_would(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,25 +214,14 @@ def test_a_refused_run_writes_nothing(small: Small, monkeypatch: pytest.MonkeyPa
     assert not settings.runs.exists() or not list(settings.runs.iterdir())
 
 
-def test_what_cannot_fit_is_refused_before_the_rehearsal_builds_encoders_of_its_width(
-    small: Small, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(memory, "available_memory", lambda device: 1000)
-    seen = []
-    with pytest.raises(RecipeError, match=r"items\.dim"):
-        for event in run(small("sasrec")):
-            seen.append(type(event))
-    assert Planned in seen and Rehearsed not in seen
-
-
 def test_a_broken_plugin_is_named_before_what_it_needs_is_measured(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: object, step: object, /) -> None:
         raise ValueError("no such luck")
 
     monkeypatch.setattr(NextItemSoftmax, "__call__", broken)
     prepared = prepare(small("sasrec"))
-    table = 5 * 4 * (prepared.split.sequences.num_items + 2) * prepared.plan.items.dim
-    monkeypatch.setattr(memory, "available_memory", lambda device: table + 1)  # so little that a batch would be measured
+    model = 5 * 4 * trained_numbers(prepared.plan, prepared.plan.items.dim, 40)
+    monkeypatch.setattr(memory, "available_memory", lambda device: model + 1)  # so little that a batch would be measured
     with pytest.raises(RecipeError, match=r"objectives\.recommendation: ValueError: no such luck"):
         list(run(small("sasrec")))
 

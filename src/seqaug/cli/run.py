@@ -186,7 +186,7 @@ def _describe(output: Output, planned: Planned) -> None:
 
 def _dry_run(output: Output, settings: RunSettings) -> None:
     from ..experiments.estimate import estimate
-    from ..experiments.memory import refuse_a_table_that_cannot_fit
+    from ..experiments.memory import refuse_a_width_that_cannot_fit
     from ..experiments.prepare import prepare
     from ..experiments.rehearse import rehearse
 
@@ -194,7 +194,7 @@ def _dry_run(output: Output, settings: RunSettings) -> None:
     for message in prepared.loaded.notes:
         output.note(message)
     condition = prepared.folder.condition()
-    refuse_a_table_that_cannot_fit(prepared.plan, prepared.split, prepared.device)  # in the order of the run itself
+    refuse_a_width_that_cannot_fit(prepared.plan, prepared.split, prepared.device)  # in the order of the run itself
     rehearsal = rehearse(prepared.plan, device=prepared.device, precision=settings.precision, seed=settings.seed)
     found = estimate(prepared)
     if output.document(

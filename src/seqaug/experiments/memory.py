@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -27,15 +28,15 @@ from ..core.seeds import Generators
 from ..core.step import Step
 from ..data.samples import Samples
 from ..data.split import HeldOut, Split
-from ..errors import RecipeError
+from ..errors import PluginError, RecipeError
 from ..evaluation.ranking import BLOCK, rank_held_out
-from ..recipes.assemble import assembly_of
+from ..recipes.assemble import assemble, assembly_of
 from ..recipes.plan import Plan
 from .environment import memory_now
 from .rehearse import first_users
 from .settings import Precision
 
-__all__ = ["Memory", "available_memory", "predicted_memory", "refuse_a_table_that_cannot_fit", "refuse_what_cannot_fit"]
+__all__ = ["Memory", "available_memory", "predicted_memory", "refuse_a_width_that_cannot_fit", "refuse_what_cannot_fit"]
 
 COPIES = 5
 """Of every number that is trained: itself, its gradient, Adam's two moments, the best so far."""
@@ -44,6 +45,11 @@ _HOLES = 0.5
 """Bytes that lie free in the heap of the CPU for each byte that is alive at the worst moment: what came before was of other
 sizes. With KERNELS (core/heap.py) at 32 it was 0.1 (simdiffrec, batches of 1,024) to 1 (cl4srec) where a batch takes
 100 MiB and more; where it takes less the base outweighs it."""
+_PARTS = 64
+"""For each square of the width so many numbers are allowed for encoders, denoisers and heads before they are counted. In the
+box they are at most 41, at a width of 96, and fewer at larger ones."""
+_WIDTHS, _FEW = (64, 128, 256), 100
+"""Widths at which the numbers of a recipe's parts are counted, and the items of the catalogue meanwhile."""
 _TRIED = 0.2
 """A part of a batch that is tried takes at most so much of what there is, by the rough bound."""
 _SAFE = 0.5
@@ -119,24 +125,52 @@ def predicted_memory(
     )
 
 
-def refuse_a_table_that_cannot_fit(plan: Plan, split: Split, device: torch.device) -> None:
-    """Raise RecipeError where the item table alone, as it is trained, cannot fit into the memory of the device. Makes nothing.
+def refuse_a_width_that_cannot_fit(plan: Plan, split: Split, device: torch.device) -> None:
+    """Raise RecipeError where a model of this width (items.dim) does not fit into the memory of the device, with what would.
 
-    To be asked before anything of that width is made, as a rehearsal does.
+    To be asked before anything of that width is made, as a rehearsal does. Here only small widths are.
     """
     available = available_memory(device)
     if available is None or not plan.stages:
         return
-    table = _table(plan, split)
-    if table > available:
-        most = int(available * 0.8 / (table / plan.items.dim))
-        raise RecipeError(
-            [
-                f"items.dim: {split.sequences.num_items:,} items of {plan.items.dim} numbers, with their gradients and Adam's "
-                f"moments, take {_size(table)} and {_size(available)} are to be had. "
-                + (f"items.dim = {most} would fit." if most else "Not even one number an item fits.")
-            ]
-        )
+    dim, items = plan.items.dim, split.sequences.num_items
+    if COPIES * _FLOAT * ((items + 2) * dim + _PARTS * dim * dim) <= _SAFE * available:
+        return
+    numbers = _numbers(plan, items)
+    needed = COPIES * _FLOAT * numbers(dim)
+    if needed <= available:
+        return
+    low, high = 0, dim
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if COPIES * _FLOAT * numbers(middle) <= 0.8 * available else (low, middle - 1)
+    raise RecipeError(
+        [
+            f"items.dim: {items:,} items of {dim} numbers and parts of that width, with their gradients and Adam's moments, "
+            f"take {_size(needed)} and {_size(available)} are to be had. "
+            + (f"items.dim = {low} would fit." if low else "Not even a width of 1 fits.")
+        ]
+    )
+
+
+def _numbers(plan: Plan, num_items: int) -> Callable[[int], float]:
+    """How many numbers a recipe trains at any width, as far as that is a polynomial of the second degree, which products make
+    it: told from three small widths. Of the table alone where a part cannot be made there.
+    """
+
+    def table(dim: int) -> float:
+        return (num_items + 2) * dim + num_items * plan.items.bias
+
+    made = []
+    for dim in _WIDTHS:
+        narrow = replace(plan, items=plan.items.model_copy(update={"dim": dim}))
+        try:
+            parts = assemble(narrow, num_items=_FEW, popularity=None, seed=0).model.parts()
+        except (RecipeError, PluginError):
+            return table  # the rehearsal says of the real width what is wrong
+        made.append(sum(p.numel() for name, part in parts.items() if name != "items" for p in part.parameters()))
+    curve = np.polynomial.Polynomial.fit(_WIDTHS, made, 2)
+    return lambda dim: table(dim) + max(float(curve(dim)), 0.0)
 
 
 def refuse_what_cannot_fit(plan: Plan, split: Split, samples: Samples, *, precision: Precision, seed: int, base: int) -> None:
@@ -146,11 +180,11 @@ def refuse_what_cannot_fit(plan: Plan, split: Split, samples: Samples, *, precis
     steps here: rehearse them before, so that one that is broken is called by its name.
     """
     device = samples.device
-    refuse_a_table_that_cannot_fit(plan, split, device)
+    refuse_a_width_that_cannot_fit(plan, split, device)
     available = available_memory(device)
     if available is None or not plan.stages:
         return
-    table = _table(plan, split)
+    table = COPIES * _FLOAT * (split.sequences.num_items + 2) * plan.items.dim
     sizes = [stage.options.batch_size or plan.training.batch_size for stage in plan.stages]
     rough = table + max(_rough(plan, _positions(samples.row_lengths, size), min(size, samples.num_rows)) for size in sizes)
     if rough + _chunk(device, samples.num_items) < _SAFE * available:
@@ -173,11 +207,6 @@ def refuse_what_cannot_fit(plan: Plan, split: Split, samples: Samples, *, precis
             )
         ]
     )
-
-
-def _table(plan: Plan, split: Split) -> int:
-    """Bytes of the item table, with all that is kept for each of its numbers."""
-    return COPIES * _FLOAT * (split.sequences.num_items + 2) * plan.items.dim
 
 
 def _rough(plan: Plan, positions: int, rows: int) -> int:

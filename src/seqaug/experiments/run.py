@@ -23,7 +23,7 @@ from ..recipes.assemble import assembly_of, samples_of
 from ..training.fit import BatchReport, EpochReport, Fit
 from .environment import environment, memory_now, peak_memory
 from .files import replacing
-from .memory import refuse_a_table_that_cannot_fit, refuse_what_cannot_fit
+from .memory import refuse_a_width_that_cannot_fit, refuse_what_cannot_fit
 from .prepare import Prepared, plugin_files_of, prepare
 from .rehearse import Rehearsal, rehearse
 from .result import result, write_per_user
@@ -113,9 +113,9 @@ def run(settings: RunSettings, *, wait: float = 0.0, world: World = ALONE) -> Ge
         world.told(_FINISHED)
         yield _cached(prepared)
         return
-    # The rehearsal builds encoders of the real width, so the table is asked about before it; measuring a batch takes steps with
+    # The rehearsal builds encoders of the real width, so that is asked about before it; measuring a batch takes steps with
     # plugins, which have to be rehearsed before that.
-    refuse_a_table_that_cannot_fit(prepared.plan, prepared.split, prepared.device)
+    refuse_a_width_that_cannot_fit(prepared.plan, prepared.split, prepared.device)
     yield Rehearsed(rehearse(prepared.plan, device=prepared.device, precision=settings.precision, seed=settings.seed))
     samples = _samples_that_fit(prepared)
     with folder.lock(wait):
